@@ -1,0 +1,1 @@
+//! The events of the order pipeline: their envelope, topics, ids and money.

@@ -1,0 +1,1 @@
+//! An embedded, in-memory broker that speaks the Kafka wire protocol over TCP.

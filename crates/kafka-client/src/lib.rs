@@ -1,0 +1,1 @@
+//! Producer, consumer group, offsets and admin for Apache Kafka in pure Rust.

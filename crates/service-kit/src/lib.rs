@@ -1,0 +1,1 @@
+//! What every service shares: configuration, telemetry, HTTP, the store and the consume loop.

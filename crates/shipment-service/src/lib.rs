@@ -1,0 +1,1 @@
+//! The shipment service of the order pipeline.
