@@ -1,0 +1,175 @@
+# shellcheck shell=bash disable=SC2034 # What is set here is used by those who source it.
+# Shared by the test bed's commands; sourced, not run.
+#
+# What `up` was told stays in $dir/settings, so that the other commands need only TESTBED_DIR, and not even that at its default.
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+dir=${TESTBED_DIR:-${TMPDIR:-/tmp}/orderflow-testbed}
+
+kafka_nodes=${KAFKA_NODES:-1}
+kafka_port=${KAFKA_PORT:-19092}
+kafka_heap=${KAFKA_HEAP:-768m}
+mongo_port=${MONGO_PORT:-27117}
+
+say() { echo "testbed: $*" >&2; }
+die() { say "$@"; exit 1; }
+
+save_settings() {
+  mkdir -p "$dir"
+  printf '%s=%s\n' kafka_nodes "$kafka_nodes" kafka_port "$kafka_port" kafka_heap "$kafka_heap" mongo_port "$mongo_port" \
+    >"$dir/settings"
+}
+
+load_settings() {
+  local name value
+  [ -e "$dir/settings" ] || return 1
+  while IFS='=' read -r name value; do printf -v "$name" '%s' "$value"; done <"$dir/settings"
+}
+
+client_port() { echo $((kafka_port + 100 * ($1 - 1))); }         # 19092, 19192, 19292
+controller_port() { echo $((kafka_port + 100 * ($1 - 1) + 1)); } # 19093, 19193, 19293
+node_home() { echo "$dir/kafka-$1"; }
+every_node() { seq 1 "$kafka_nodes"; }
+
+need_node() { # need_node N: N must be a node of the running test bed
+  load_settings || die "nothing was started under $dir; start it with deploy/testbed/up"
+  if ! [[ ${1:-} =~ ^[1-9]$ ]] || [ "$1" -gt "$kafka_nodes" ]; then die "the node must be a number from 1 to $kafka_nodes"; fi
+}
+
+# A pid file may outlive its process and the number may be another's by now: the command line must name our folder.
+alive() { # alive PIDFILE
+  local pid
+  [ -s "$1" ] && pid=$(cat "$1") && ps -o args= -p "$pid" 2>/dev/null | grep -qF -- "$dir/"
+}
+
+await_end() { # await_end PIDFILE: until the process is gone, at most 20 s
+  local _
+  for _ in $(seq 1 200); do alive "$1" || return 0; sleep 0.1; done
+  die "process $(cat "$1") does not end"
+}
+
+tail_log() { [ -e "$1" ] && tail -n 20 "$1" >&2; return 0; }
+
+port_open() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# Asks the node for the cluster's metadata (API 3, version 1, all topics) and prints how many brokers it knows; an open port says less,
+# since a node opens it before it can answer. The reply is: size, correlation id, number of brokers, four bytes each.
+brokers_known() { # brokers_known PORT
+  # shellcheck disable=SC2016
+  timeout 3 bash -c '
+    exec 3<>"/dev/tcp/127.0.0.1/$1" || exit 1
+    printf "\x00\x00\x00\x0e\x00\x03\x00\x01\x00\x00\x00\x07\xff\xff\xff\xff\xff\xff" >&3
+    head -c 12 <&3 | od -An -v -t u1 -j 8 -N 4' - "$1" 2>/dev/null | awk 'NF == 4 { print (($1 * 256 + $2) * 256 + $3) * 256 + $4 }'
+}
+
+await_kafka() { # await_kafka N
+  local _ port home
+  port=$(client_port "$1") home=$(node_home "$1")
+  for _ in $(seq 1 240); do
+    [ "$(brokers_known "$port")" = "$kafka_nodes" ] && return 0
+    alive "$home/pid" || { tail_log "$home/kafka.log"; die "Kafka node $1 has ended; see $home/kafka.log"; }
+    sleep 0.25
+  done
+  tail_log "$home/kafka.log"
+  die "Kafka node $1 does not know all $kafka_nodes brokers after a minute; see $home/kafka.log"
+}
+
+await_mongo() {
+  local _
+  for _ in $(seq 1 240); do
+    port_open "$mongo_port" && return 0
+    alive "$dir/mongo.pid" || { tail_log "$dir/mongo.log"; die "Mongo has ended; see $dir/mongo.log"; }
+    sleep 0.25
+  done
+  tail_log "$dir/mongo.log"
+  die "Mongo did not open port $mongo_port; see $dir/mongo.log"
+}
+
+need_program() { # need_program NAME PACKAGES
+  command -v "$1" >/dev/null 2>&1 || die "$1 is missing; on Debian or Ubuntu: apt-get install $2"
+}
+
+jars() { # jars NAME: copies the jars that NAME/pom.xml names to $dir/NAME-lib, once
+  local lib=$dir/$1-lib
+  # The copy of the pom that the jars were fetched for is the mark that they are all there, and of which versions.
+  cmp -s "$here/$1/pom.xml" "$lib/pom.xml" && return 0
+  need_program mvn maven
+  say "fetching the jars of $1"
+  rm -rf "$lib"
+  mkdir -p "$lib"
+  mvn -q -B -f "$here/$1/pom.xml" dependency:copy-dependencies -DoutputDirectory="$lib" >"$dir/$1-mvn.log" 2>&1 </dev/null ||
+    { tail_log "$dir/$1-mvn.log"; die "Maven could not fetch the jars of $1"; }
+  cp "$here/$1/pom.xml" "$lib/pom.xml"
+}
+
+kafka_java() { # kafka_java CLASS ARGUMENTS…: runs a class of Kafka's in the foreground
+  java -cp "$dir/kafka-lib/*" -Dlog4j2.configurationFile="$here/kafka/log4j2.yaml" "$@"
+}
+
+# Starts a command that outlives this script and a Ctrl-C in its terminal, and notes its process id.
+detached() { # detached PIDFILE LOG COMMAND…
+  local pidfile=$1 log=$2
+  shift 2
+  if command -v setsid >/dev/null 2>&1; then set -- setsid "$@"; fi
+  nohup "$@" >>"$log" 2>&1 </dev/null &
+  echo $! >"$pidfile"
+}
+
+write_properties() { # write_properties N
+  local n=$1 home replicas insync voters='' i
+  home=$(node_home "$n")
+  replicas=$((kafka_nodes < 3 ? kafka_nodes : 3))
+  insync=$((replicas < 3 ? 1 : 2))
+  for i in $(every_node); do voters+=${voters:+,}$i@127.0.0.1:$(controller_port "$i"); done
+  cat >"$home/server.properties" <<P
+process.roles=broker,controller
+node.id=$n
+controller.quorum.voters=$voters
+listeners=PLAINTEXT://127.0.0.1:$(client_port "$n"),CONTROLLER://127.0.0.1:$(controller_port "$n")
+advertised.listeners=PLAINTEXT://127.0.0.1:$(client_port "$n")
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+log.dirs=$home/data
+num.partitions=3
+default.replication.factor=$replicas
+min.insync.replicas=$insync
+offsets.topic.replication.factor=$replicas
+offsets.topic.num.partitions=10
+transaction.state.log.replication.factor=$replicas
+transaction.state.log.min.isr=$insync
+group.initial.rebalance.delay.ms=0
+P
+}
+
+start_kafka() { # start_kafka N: on its data if it has any
+  local n=$1 home port
+  home=$(node_home "$n")
+  alive "$home/pid" && return 0
+  for port in $(client_port "$n") $(controller_port "$n"); do
+    port_open "$port" && die "port $port, which Kafka node $n needs, is taken; choose others with KAFKA_PORT"
+  done
+  if [ ! -e "$home/server.properties" ]; then
+    mkdir -p "$home"
+    write_properties "$n"
+    kafka_java kafka.tools.StorageTool format -t dGVzdGJlZC1jbHVzdGVyMQ -c "$home/server.properties" >"$home/format.log" 2>&1 ||
+      { rm -f "$home/server.properties"; tail_log "$home/format.log"; die "the storage of Kafka node $n could not be formatted"; }
+  fi
+  detached "$home/pid" "$home/kafka.log" java "-Xmx$kafka_heap" -cp "$dir/kafka-lib/*" \
+    "-Dlog4j2.configurationFile=$here/kafka/log4j2.yaml" kafka.Kafka "$home/server.properties"
+}
+
+start_mongo() {
+  alive "$dir/mongo.pid" && return 0
+  port_open "$mongo_port" && die "port $mongo_port, which Mongo needs, is taken; choose another with MONGO_PORT"
+  detached "$dir/mongo.pid" "$dir/mongo.log" java -Xmx512m -cp "$dir/mongo-lib/*" "$here/mongo/Mongo.java" "$mongo_port"
+}
+
+bootstrap_servers() {
+  local n
+  for n in $(every_node); do echo "127.0.0.1:$(client_port "$n")"; done | paste -sd, -
+}
+
+print_env() {
+  echo "export KAFKA_BOOTSTRAP_SERVERS=$(bootstrap_servers)"
+  echo "export MONGODB_URI=mongodb://127.0.0.1:$mongo_port"
+}
