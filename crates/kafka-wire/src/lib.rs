@@ -1,1 +1,30 @@
 //! One connection to one Kafka broker, the table of APIs and versions, and the record batch codec.
+//!
+//! # Layout
+//!
+//! - [`Connection`] is a TCP connection on which requests are pipelined and every request has a deadline. It stands on
+//!   rskafka's `Messenger`, which does framing, correlation and version negotiation.
+//! - [`api`] is the table of the APIs this crate speaks: key, versions, first flexible version, one line each.
+//! - [`batch`] reads and writes record batches of magic 2, the only format that Kafka 4 stores.
+//! - [`compression`] is the four codecs of a batch, without a line of C.
+//!
+//! Nothing here knows what a cluster, a group or a partition leader is: that is `kafka-client`'s part.
+
+pub mod api;
+pub mod batch;
+pub mod compression;
+mod connection;
+mod error;
+mod stream;
+mod varint;
+
+pub use api::ApiRequest;
+pub use connection::{ConnectOptions, Connection};
+pub use error::WireError;
+
+/// Kafka's error codes, by name.
+pub use kafka_protocol::error::ResponseError;
+/// The generated protocol messages, under the names that Kafka's own schema files give them.
+pub use kafka_protocol::messages;
+/// Strings and the coding traits of the generated messages.
+pub use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
