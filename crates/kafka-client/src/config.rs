@@ -1,0 +1,55 @@
+//! What a client is told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kafka_wire::ConnectOptions;
+
+/// How to reach the cluster, and how long to wait for what.
+#[derive(Debug, Clone)]
+pub struct ClientConfig {
+    /// Addresses (`host:port`) to learn the cluster from. They are tried again whenever no known broker answers.
+    pub bootstrap_servers: Vec<String>,
+    /// The name in the brokers' request logs. Default: `kafka-client`.
+    pub client_id: Arc<str>,
+    /// Bound on connecting to one broker. Default: 10 s.
+    pub connect_timeout: Duration,
+    /// Bound on each request and on each call of [`Admin`](crate::Admin). Default: 30 s.
+    pub request_timeout: Duration,
+    /// How old metadata may get before it is fetched again without a cause. Default: 5 min.
+    pub metadata_max_age: Duration,
+    /// Whether asking for a topic that does not exist makes it, where the broker allows that. Default: false, since then
+    /// a misspelt name is an error and not a topic.
+    pub allow_auto_create_topics: bool,
+    /// Responses over this size close their connection. Default: 128 MiB.
+    pub max_response_bytes: usize,
+}
+
+impl ClientConfig {
+    /// The defaults, for these bootstrap servers (`host:port`, one or several separated by commas).
+    pub fn new(bootstrap_servers: &str) -> Self {
+        Self {
+            bootstrap_servers: bootstrap_servers
+                .split(',')
+                .map(str::trim)
+                .filter(|s| !s.is_empty())
+                .map(str::to_owned)
+                .collect(),
+            client_id: Arc::from("kafka-client"),
+            connect_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(30),
+            metadata_max_age: Duration::from_secs(300),
+            allow_auto_create_topics: false,
+            max_response_bytes: 128 * 1024 * 1024,
+        }
+    }
+
+    pub(crate) fn connect_options(&self) -> ConnectOptions {
+        ConnectOptions {
+            client_id: Arc::clone(&self.client_id),
+            connect_timeout: self.connect_timeout,
+            request_timeout: self.request_timeout,
+            max_response_bytes: self.max_response_bytes,
+        }
+    }
+}
