@@ -19,18 +19,18 @@ test *arguments:
     cargo test --workspace {{ arguments }}
 
 # The tests that need real servers, each by name, on the test bed
-test-real *arguments:
-    eval "$(deploy/testbed/up)" && bash .ci/ignored-tests run single {{ arguments }}
+test-real:
+    eval "$(deploy/testbed/up)" && bash .ci/ignored-tests run single
 
 # The tests that need three Kafka nodes; stops the test bed first if it runs with another number
-test-cluster *arguments:
+test-cluster:
     deploy/testbed/down
-    eval "$(KAFKA_NODES=3 deploy/testbed/up)" && bash .ci/ignored-tests run cluster {{ arguments }}
+    eval "$(KAFKA_NODES=3 deploy/testbed/up)" && bash .ci/ignored-tests run cluster
 
 # The tests that take too long for CI
-soak *arguments:
+soak:
     deploy/testbed/down
-    eval "$(KAFKA_NODES=3 deploy/testbed/up)" && PROFILE=release bash .ci/ignored-tests run soak {{ arguments }}
+    eval "$(KAFKA_NODES=3 deploy/testbed/up)" && PROFILE=release bash .ci/ignored-tests run soak
 
 # What CI runs
 ci:
