@@ -1,7 +1,8 @@
 //! The record batch codec: what is written is read, and nothing that is read can panic.
 
-use bytes::Bytes;
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use bytes::Bytes;
 use kafka_wire::batch::{
     BatchBuilder, BatchError, ControlType, HEADER_LEN, RecordBatch, batches, set_base_offset,
 };
