@@ -13,7 +13,7 @@ mod reader;
 use thiserror::Error;
 
 pub use builder::{BatchBuilder, SealedBatch};
-pub use header::{BatchHeader, HEADER_LEN, set_base_offset, set_leader_epoch};
+pub use header::{BatchHeader, HEADER_LEN, restamp, set_base_offset, set_leader_epoch};
 pub use reader::{
     Batches, ControlType, HeaderView, Headers, RawBatch, RecordBatch, RecordView, Records, batches,
 };

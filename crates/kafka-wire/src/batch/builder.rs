@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::header::{HEADER_LEN, LENGTH_PREFIX, at, checksum, put};
+use super::header::{HEADER_LEN, LENGTH_PREFIX, at, put, put_checksum, put_stamp};
 use super::{BatchError, NO_PRODUCER_ID};
 use crate::compression::{Compression, CompressionError};
 use crate::varint::{MAX_VARLONG, put_varlong, varlong_len};
@@ -194,14 +194,11 @@ pub struct SealedBatch {
 }
 
 impl SealedBatch {
-    /// Writes the idempotent producer's id, epoch and the sequence of the first record (KIP-98), and the checksum.
+    /// Writes the idempotent producer's id, epoch and the sequence of the first record (KIP-98).
+    ///
+    /// The checksum covers them; it is computed once, by [`into_bytes`](Self::into_bytes).
     pub fn stamp(&mut self, producer_id: i64, producer_epoch: i16, base_sequence: i32) {
-        let batch = &mut self.buffer[..];
-        put(batch, at::PRODUCER_ID, producer_id.to_be_bytes());
-        put(batch, at::PRODUCER_EPOCH, producer_epoch.to_be_bytes());
-        put(batch, at::BASE_SEQUENCE, base_sequence.to_be_bytes());
-        let crc = checksum(batch);
-        put(batch, at::CRC, crc.to_be_bytes());
+        put_stamp(&mut self.buffer, producer_id, producer_epoch, base_sequence);
     }
 
     /// Records in the batch.
@@ -219,8 +216,9 @@ impl SealedBatch {
         false
     }
 
-    /// The bytes, to be sent.
-    pub fn into_bytes(self) -> Bytes {
+    /// The bytes, checksum and all, to be sent.
+    pub fn into_bytes(mut self) -> Bytes {
+        put_checksum(&mut self.buffer);
         Bytes::from(self.buffer)
     }
 }

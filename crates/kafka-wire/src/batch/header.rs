@@ -213,6 +213,39 @@ pub fn set_leader_epoch(batch: &mut [u8], epoch: i32) -> Result<(), BatchError> 
     Ok(())
 }
 
+/// Gives a batch that was stamped before another producer id, epoch and first sequence, and the checksum that they change.
+///
+/// # Errors
+///
+/// [`BatchError::Truncated`] under [`HEADER_LEN`] bytes.
+pub fn restamp(
+    batch: &mut [u8],
+    producer_id: i64,
+    producer_epoch: i16,
+    base_sequence: i32,
+) -> Result<(), BatchError> {
+    check_len(batch)?;
+    put_stamp(batch, producer_id, producer_epoch, base_sequence);
+    put_checksum(batch);
+    Ok(())
+}
+
+pub(super) fn put_stamp(
+    batch: &mut [u8],
+    producer_id: i64,
+    producer_epoch: i16,
+    base_sequence: i32,
+) {
+    put(batch, at::PRODUCER_ID, producer_id.to_be_bytes());
+    put(batch, at::PRODUCER_EPOCH, producer_epoch.to_be_bytes());
+    put(batch, at::BASE_SEQUENCE, base_sequence.to_be_bytes());
+}
+
+pub(super) fn put_checksum(batch: &mut [u8]) {
+    let crc = checksum(batch);
+    put(batch, at::CRC, crc.to_be_bytes());
+}
+
 fn check_len(batch: &[u8]) -> Result<(), BatchError> {
     if batch.len() < HEADER_LEN {
         return Err(BatchError::Truncated {

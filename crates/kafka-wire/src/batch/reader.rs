@@ -114,17 +114,22 @@ impl RawBatch {
             codec => Bytes::from(codec.decompress(&packed, limit).map_err(compression)?),
         };
         Ok(RecordBatch {
+            index: 0,
+            end: self.header.record_count,
             header: self.header,
             records,
         })
     }
 }
 
-/// A batch whose checksum held, with its records decompressed.
+/// A batch whose checksum held, with its records decompressed; or a run of its records, see [`RecordBatch::split_to`].
 #[derive(Debug, Clone)]
 pub struct RecordBatch {
     header: BatchHeader,
     records: Bytes,
+    /// The place in the whole batch of the first record in `records`, and of the first after them.
+    index: i32,
+    end: i32,
 }
 
 /// What a control batch says (KIP-98, KIP-595).
@@ -149,9 +154,46 @@ impl RecordBatch {
         Records {
             header: &self.header,
             rest: &self.records,
-            index: 0,
+            index: self.index,
+            end: self.end,
             failed: false,
         }
+    }
+
+    /// How many records are in here; less than the header says once some were split off.
+    pub fn record_count(&self) -> u32 {
+        (self.end - self.index) as u32
+    }
+
+    /// Takes the first `count` records (or all, if there are fewer) into a batch of their own, which shares the buffer;
+    /// the others stay here. Only the records' lengths are read.
+    ///
+    /// # Errors
+    ///
+    /// [`BatchError::MalformedRecord`] when a length cannot be; nothing is taken then.
+    pub fn split_to(&mut self, count: u32) -> Result<Self, BatchError> {
+        let count = count.min(self.record_count()) as i32;
+        let mut rest = &self.records[..];
+        for index in self.index..self.index + count {
+            let length = take_varint(&mut rest)
+                .and_then(|length| usize::try_from(length).ok())
+                .filter(|length| *length <= rest.len())
+                .ok_or(BatchError::MalformedRecord {
+                    base_offset: self.header.base_offset,
+                    index: index as u32,
+                    what: "its length cannot be",
+                })?;
+            rest = &rest[length..];
+        }
+        let taken = self.records.len() - rest.len();
+        let first = Self {
+            header: self.header,
+            records: self.records.split_to(taken),
+            index: self.index,
+            end: self.index + count,
+        };
+        self.index = first.end;
+        Ok(first)
     }
 
     /// The bytes of the decompressed records.
@@ -211,6 +253,7 @@ pub struct Records<'a> {
     header: &'a BatchHeader,
     rest: &'a [u8],
     index: i32,
+    end: i32,
     failed: bool,
 }
 
@@ -222,7 +265,7 @@ impl<'a> Iterator for Records<'a> {
         if self.failed {
             return None;
         }
-        if self.index == self.header.record_count {
+        if self.index == self.end {
             if self.rest.is_empty() {
                 return None;
             }
@@ -238,10 +281,7 @@ impl<'a> Iterator for Records<'a> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (
-            0,
-            Some((self.header.record_count - self.index) as usize + 1),
-        )
+        (0, Some((self.end - self.index) as usize + 1))
     }
 }
 
