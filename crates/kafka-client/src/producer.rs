@@ -1,0 +1,414 @@
+//! The producer: records in, acknowledgements out, idempotent and in order.
+//!
+//! ```text
+//! send ─▶ partition: open batch ─▶ its queue ─┐   one sender a broker: one request for all
+//! send ─▶ partition: open batch ─▶ its queue ─┼─▶ ready partitions, up to five in flight ─▶ broker
+//! send ─▶ partition: open batch ─▶ its queue ─┘                                              │
+//!   Delivery ◀── one notification a batch ◀── sequencer: written, again, given up ◀── answers ┘
+//! ```
+//!
+//! # Layout
+//!
+//! - `partition` is where a record is encoded into its batch and where a batch waits: one short lock a record.
+//! - `sequencer` is the order of a partition's batches and their sequences, without I/O (KIP-98, KIP-360).
+//! - `sender` is the task to one broker; `manager` the task that follows the metadata and keeps the senders.
+//!
+//! # What is guaranteed
+//!
+//! Every record that is acknowledged is in the log exactly once, and the records of a partition are in the order in which they were sent, under
+//! lost answers, broken connections and moving leaders. A record whose delivery fails is either not in the log, or its
+//! error says that it may be: [`ProduceError::may_have_been_written`]. A batch whose fate is unknown is never sent under a new
+//! producer id or epoch.
+
+mod answer;
+mod delivery;
+mod error;
+mod manager;
+mod memory;
+mod partition;
+mod record;
+mod sender;
+mod sequencer;
+mod shared;
+mod topic;
+
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use kafka_wire::batch::HEADER_LEN;
+pub use kafka_wire::compression::Compression;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::DropGuard;
+
+pub use delivery::{Delivery, RecordMetadata};
+pub use error::ProduceError;
+pub use record::{ProducerRecord, TopicRecord};
+
+use crate::client::Client;
+use partition::Appended;
+use shared::Shared;
+use topic::Topic;
+
+/// How a producer batches, and how long it tries. `acks=all` and idempotence are not settings: they are always on.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ProducerConfig {
+    /// How long an incomplete batch waits for more records although it could be sent. Default: 0: a batch leaves at once when the broker
+    /// has nothing of this producer's to do, and fills while it has.
+    pub linger: Duration,
+    /// Most bytes of a batch, uncompressed, header included; a larger record gets a batch of its own. Default: 1 MiB, as large
+    /// as a broker takes unless it is told otherwise (`message.max.bytes`).
+    pub batch_size: usize,
+    /// Most requests on their way to one broker, and most batches of one partition; 1 to 5 (a broker recognises no more
+    /// than five repeated batches). Default: 5.
+    pub max_in_flight: usize,
+    /// Most bytes of one request; a request carries at least one batch. Default: 8 MiB.
+    pub max_request_size: usize,
+    /// Bytes of batches that wait or are in flight, all together. Senders wait for room and never fail for the want of it. Default: 64 MiB,
+    /// at least two batches and two of the largest records.
+    pub buffer_memory: usize,
+    /// Bound on the time from the first record of a batch to its acknowledgement, all attempts included. Default: 120 s.
+    pub delivery_timeout: Duration,
+    /// Bound on the answer to one request; a connection that misses it is replaced. Default: 30 s.
+    pub request_timeout: Duration,
+    /// Bound on learning a topic's partitions when it is first used. Default: 60 s.
+    pub max_block: Duration,
+    /// How batches are compressed. Default: not at all.
+    pub compression: Compression,
+    /// Largest record accepted, in bytes of a batch that holds nothing else, uncompressed. Default: 1 MiB.
+    pub max_record_size: usize,
+}
+
+impl Default for ProducerConfig {
+    fn default() -> Self {
+        Self {
+            linger: Duration::ZERO,
+            batch_size: 1024 * 1024,
+            max_in_flight: 5,
+            max_request_size: 8 * 1024 * 1024,
+            buffer_memory: 64 * 1024 * 1024,
+            delivery_timeout: Duration::from_secs(120),
+            request_timeout: Duration::from_secs(30),
+            max_block: Duration::from_secs(60),
+            compression: Compression::None,
+            max_record_size: 1024 * 1024,
+        }
+    }
+}
+
+impl ProducerConfig {
+    /// Settings that cannot work, brought to the nearest that can.
+    fn clamped(mut self) -> Self {
+        // A batch's length is a Java int, and so is its share of the memory.
+        let most = (i32::MAX / 4) as usize;
+        self.batch_size = self.batch_size.clamp(HEADER_LEN + 64, most);
+        self.max_record_size = self.max_record_size.clamp(HEADER_LEN + 64, most);
+        self.max_in_flight = self.max_in_flight.clamp(1, 5);
+        let least = self.batch_size.max(self.max_record_size) * 2;
+        self.buffer_memory = self.buffer_memory.max(least);
+        self
+    }
+}
+
+impl Client {
+    /// A producer. Its tasks run until it is closed or its last handle is dropped.
+    ///
+    /// Settings out of their range are brought to the nearest that works. Must be called within a Tokio runtime.
+    pub fn producer(&self, config: ProducerConfig) -> Producer {
+        let (new_senders, senders) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared::new(
+            self.cluster().clone(),
+            config.clamped(),
+            new_senders,
+        ));
+        tokio::spawn(manager::manage(Arc::clone(&shared), senders));
+        Producer {
+            handle: Arc::new(Handle {
+                _stop: shared.stop.clone().drop_guard(),
+                shared,
+            }),
+        }
+    }
+}
+
+/// The last one to go stops the tasks.
+#[derive(Debug)]
+struct Handle {
+    shared: Arc<Shared>,
+    _stop: DropGuard,
+}
+
+/// Sends records. Cheap to clone.
+///
+/// Dropping the last clone (and the last [`TopicProducer`]) stops it: whatever is undelivered then fails with
+/// [`ProduceError::Closed`]. To have everything delivered first, call [`flush`](Self::flush) or [`close`](Self::close).
+#[derive(Debug, Clone)]
+pub struct Producer {
+    handle: Arc<Handle>,
+}
+
+impl Producer {
+    /// Hands a record over to be sent and returns its [`Delivery`].
+    ///
+    /// Waits only while the topic is not known yet or the producer's memory is full; otherwise the record is encoded into its
+    /// partition's batch and the future is ready at once. The order of one task's calls is the order in the partition.
+    ///
+    /// # Errors
+    ///
+    /// [`ProduceError::RecordTooLarge`], [`ProduceError::UnknownPartition`], [`ProduceError::Metadata`] and
+    /// [`ProduceError::Closed`]; after any of them nothing was sent.
+    pub async fn send(&self, record: &ProducerRecord<'_>) -> Result<Delivery, ProduceError> {
+        let topic = self.shared().topic(record.topic);
+        send(self.shared(), &topic, &record.without_topic()).await
+    }
+
+    /// Sends records and waits until all are acknowledged. The metadata come in the order of the records.
+    ///
+    /// # Errors
+    ///
+    /// The first error in that order. Other records may have been written; all have ended one way or the other.
+    pub async fn send_all<'a>(
+        &self,
+        records: impl IntoIterator<Item = ProducerRecord<'a>>,
+    ) -> Result<Vec<RecordMetadata>, ProduceError> {
+        let mut deliveries = Vec::new();
+        let mut failed = None;
+        for record in records {
+            match self.send(&record).await {
+                Ok(delivery) => deliveries.push(delivery),
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
+        }
+        let mut written = Vec::with_capacity(deliveries.len());
+        let mut first_failure = None;
+        for delivery in deliveries {
+            match delivery.await {
+                Ok(metadata) => written.push(metadata),
+                Err(error) => first_failure = first_failure.or(Some(error)),
+            }
+        }
+        match first_failure.or(failed) {
+            None => Ok(written),
+            Some(error) => Err(error),
+        }
+    }
+
+    /// A handle for one topic, which spares looking the topic up for each record. Does not check that the topic exists: the first send
+    /// does.
+    pub fn topic(&self, name: &str) -> TopicProducer {
+        TopicProducer {
+            topic: self.shared().topic(name),
+            handle: Arc::clone(&self.handle),
+        }
+    }
+
+    /// Waits until every record that was handed over before has been acknowledged or has failed; sends without lingering.
+    ///
+    /// Ends within the delivery timeout. Failures are told by the deliveries and not here.
+    pub async fn flush(&self) {
+        flush(self.shared()).await;
+    }
+
+    /// Takes no more records, waits at most `timeout` until what was handed over is delivered, and stops the producer.
+    ///
+    /// # Errors
+    ///
+    /// [`ProduceError::Closed`] when something was still undelivered; its deliveries say the same.
+    pub async fn close(&self, timeout: Duration) -> Result<(), ProduceError> {
+        let shared = self.shared();
+        shared.begin_closing();
+        let flushed = tokio::time::timeout(timeout, flush(shared)).await;
+        shared.stop.cancel();
+        shared.stopped.cancelled().await;
+        flushed.map_err(|_| ProduceError::Closed {
+            maybe_written: true,
+        })
+    }
+
+    /// The settings in force.
+    pub fn config(&self) -> &ProducerConfig {
+        &self.shared().config
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.handle.shared
+    }
+}
+
+/// Sends records to one topic. Cheap to clone; keeps its [`Producer`] running.
+#[derive(Debug, Clone)]
+pub struct TopicProducer {
+    handle: Arc<Handle>,
+    topic: Arc<Topic>,
+}
+
+impl TopicProducer {
+    /// As [`Producer::send`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Producer::send`].
+    pub async fn send(&self, record: &TopicRecord<'_>) -> Result<Delivery, ProduceError> {
+        send(&self.handle.shared, &self.topic, record).await
+    }
+
+    /// The topic's name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.topic.name
+    }
+}
+
+enum Offered {
+    Taken { delivery: Delivery, opened: bool },
+    NeedsMemory(u32),
+    NeedsMetadata,
+}
+
+async fn send(
+    shared: &Shared,
+    topic: &Topic,
+    record: &TopicRecord<'_>,
+) -> Result<Delivery, ProduceError> {
+    let timestamp = record.timestamp.unwrap_or_else(now_millis);
+    match offer(shared, topic, record, timestamp, &mut 0)? {
+        Offered::Taken { delivery, opened } => {
+            if opened {
+                // The sender was just woken on this worker; a task that sends without a pause would keep it from running.
+                tokio::task::yield_now().await;
+            }
+            Ok(delivery)
+        }
+        other => Box::pin(send_slowly(shared, topic, record, timestamp, other)).await,
+    }
+}
+
+async fn send_slowly(
+    shared: &Shared,
+    topic: &Topic,
+    record: &TopicRecord<'_>,
+    timestamp: i64,
+    mut offered: Offered,
+) -> Result<Delivery, ProduceError> {
+    let deadline = Instant::now() + shared.config.max_block;
+    loop {
+        let mut budget = Budget { shared, bytes: 0 };
+        match offered {
+            Offered::Taken { delivery, .. } => return Ok(delivery),
+            Offered::NeedsMetadata => shared.learn(topic, record.partition, deadline).await?,
+            Offered::NeedsMemory(bytes) => {
+                let taking = shared.memory.take(bytes);
+                tokio::pin!(taking);
+                // Whoever waits is counted by now, so nothing lingers.
+                let taken = match futures_util::poll!(&mut taking) {
+                    Poll::Ready(taken) => taken,
+                    Poll::Pending => {
+                        shared.wake_senders();
+                        taking.await
+                    }
+                };
+                if !taken {
+                    return Err(ProduceError::Closed {
+                        maybe_written: false,
+                    });
+                }
+                budget.bytes = bytes;
+            }
+        }
+        offered = offer(shared, topic, record, timestamp, &mut budget.bytes)?;
+    }
+}
+
+/// Memory that was taken and not used goes back.
+struct Budget<'a> {
+    shared: &'a Shared,
+    bytes: u32,
+}
+
+impl Drop for Budget<'_> {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.shared.memory.give_back(self.bytes);
+        }
+    }
+}
+
+/// Appends the record to its partition's batch, if that can be done at once.
+fn offer(
+    shared: &Shared,
+    topic: &Topic,
+    record: &TopicRecord<'_>,
+    timestamp: i64,
+    budget: &mut u32,
+) -> Result<Offered, ProduceError> {
+    let size = HEADER_LEN + record.size_bound();
+    if size > shared.config.max_record_size {
+        return Err(ProduceError::RecordTooLarge {
+            topic: Arc::clone(&topic.name),
+            size,
+            max: shared.config.max_record_size,
+        });
+    }
+    if topic.count() == 0 {
+        return Ok(Offered::NeedsMetadata);
+    }
+    let mut append = |index: usize, only_open: bool| {
+        topic.with(index, |partition| {
+            partition.append(
+                record,
+                timestamp,
+                only_open,
+                budget,
+                &shared.limits,
+                &shared.memory,
+            )
+        })
+    };
+    let appended = match (record.partition, record.key) {
+        (Some(partition), _) => match usize::try_from(partition) {
+            Ok(index) => append(index, false),
+            Err(_) => None,
+        },
+        (None, Some(key)) => append(topic.of_key(key), false),
+        (None, None) => match append(topic.sticky(), true) {
+            Some(Ok(Appended::NeedsBatch)) | None => append(topic.switch(), false),
+            done => done,
+        },
+    };
+    Ok(match appended {
+        Some(appended) => match appended? {
+            Appended::Done {
+                state,
+                index,
+                opened,
+            } => Offered::Taken {
+                delivery: Delivery::new(state, index, timestamp),
+                opened,
+            },
+            Appended::NeedsMemory(bytes) => Offered::NeedsMemory(bytes),
+            Appended::NeedsBatch => Offered::NeedsMetadata,
+        },
+        None => Offered::NeedsMetadata,
+    })
+}
+
+async fn flush(shared: &Shared) {
+    let mut states = Vec::new();
+    for partition in shared.partitions() {
+        partition.flush(&mut states);
+    }
+    for state in states {
+        // How it ended is told to whoever holds the record's own delivery.
+        let _ = Delivery::new(state, 0, 0).await;
+    }
+}
+
+fn now_millis() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,121 @@
+//! Why a record was not sent, or not acknowledged.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kafka_wire::ResponseError;
+
+use crate::error::ClientError;
+
+/// Why a record was not accepted by the producer, or not acknowledged by the broker.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProduceError {
+    /// The record alone is over [`ProducerConfig::max_record_size`](super::ProducerConfig::max_record_size). Nothing was sent.
+    #[error("a record of {size} bytes for {topic} is over the largest allowed, {max} bytes")]
+    RecordTooLarge {
+        /// The topic.
+        topic: Arc<str>,
+        /// Bytes of the record as a batch of its own.
+        size: usize,
+        /// The bound.
+        max: usize,
+    },
+    /// The topic has no such partition. Nothing was sent.
+    #[error("partition {topic}-{partition} does not exist")]
+    UnknownPartition {
+        /// The topic.
+        topic: Arc<str>,
+        /// The partition.
+        partition: i32,
+    },
+    /// The topic's partitions could not be learned within [`ProducerConfig::max_block`](super::ProducerConfig::max_block).
+    /// Nothing was sent.
+    #[error("cannot send to {topic}: {source}")]
+    Metadata {
+        /// The topic.
+        topic: Arc<str>,
+        /// Why.
+        source: ClientError,
+    },
+    /// The producer could not get a producer id. The record was not sent.
+    #[error("cannot get a producer id: {0}")]
+    ProducerId(ClientError),
+    /// The broker refused the batch for good.
+    #[error("{topic}-{partition} refused the batch: {code}{}", message.as_deref().map(|m| format!(" ({m})")).unwrap_or_default())]
+    Refused {
+        /// The topic.
+        topic: Arc<str>,
+        /// The partition.
+        partition: i32,
+        /// Kafka's error.
+        code: ResponseError,
+        /// What the broker added in words, if anything.
+        message: Option<String>,
+        /// Whether the record may have been written all the same, by this attempt or an earlier one whose answer was lost.
+        maybe_written: bool,
+    },
+    /// The record was not acknowledged within [`ProducerConfig::delivery_timeout`](super::ProducerConfig::delivery_timeout).
+    #[error("no acknowledgement from {topic}-{partition} within {after:?}{}", if *maybe_written { "; the record may have been written" } else { "" })]
+    DeliveryTimeout {
+        /// The topic.
+        topic: Arc<str>,
+        /// The partition.
+        partition: i32,
+        /// The bound.
+        after: Duration,
+        /// Whether an attempt may have been written whose answer was lost.
+        maybe_written: bool,
+    },
+    /// An attempt's answer was lost, and the broker has since lost track of this producer's sequences. The records may
+    /// be in the log; sending them again could double them, so the producer does not (KIP-360).
+    #[error(
+        "whether {topic}-{partition} has the batch is unknown: its answer was lost, and then the producer's sequence"
+    )]
+    UnknownFate {
+        /// The topic.
+        topic: Arc<str>,
+        /// The partition.
+        partition: i32,
+    },
+    /// The batch could not be compressed. Nothing was sent.
+    #[error("cannot compress a batch for {topic}-{partition}: {reason}")]
+    Compression {
+        /// The topic.
+        topic: Arc<str>,
+        /// The partition.
+        partition: i32,
+        /// What the codec said.
+        reason: String,
+    },
+    /// The producer was closed, or its last handle dropped, before the record was acknowledged.
+    #[error("the producer is closed{}", if *maybe_written { "; the record may have been written" } else { "" })]
+    Closed {
+        /// Whether the record may have been written.
+        maybe_written: bool,
+    },
+}
+
+impl ProduceError {
+    /// Whether the record may be in the log in spite of the error: whoever sends it again may double it.
+    pub fn may_have_been_written(&self) -> bool {
+        match self {
+            Self::UnknownFate { .. } => true,
+            Self::Refused { maybe_written, .. }
+            | Self::DeliveryTimeout { maybe_written, .. }
+            | Self::Closed { maybe_written } => *maybe_written,
+            _ => false,
+        }
+    }
+
+    /// Whether sending the same record again later may succeed, as far as the error tells.
+    pub fn is_retriable(&self) -> bool {
+        match self {
+            Self::DeliveryTimeout { .. } | Self::UnknownFate { .. } => true,
+            Self::Metadata { source, .. } | Self::ProducerId(source) => {
+                source.is_retriable() || matches!(source, ClientError::Timeout { .. })
+            }
+            _ => false,
+        }
+    }
+}

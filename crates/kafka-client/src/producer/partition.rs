@@ -1,0 +1,574 @@
+//! One partition's records on their way: the open batch, those behind it, and the broker that they go to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use kafka_wire::batch::{BatchBuilder, HEADER_LEN};
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::delivery::{Ack, BatchState};
+use super::error::ProduceError;
+use super::memory::Memory;
+use super::record::TopicRecord;
+use super::sequencer::{Answer, Ended, Expired, Identity, Next, Sequencer, Stamp};
+use crate::backoff::Backoff;
+
+/// What a sender is woken by: the partitions that have something for it.
+#[derive(Debug)]
+pub(crate) struct Mailbox {
+    /// The broker that the sender sends to.
+    pub(crate) node: i32,
+    ready: Mutex<Vec<Arc<Partition>>>,
+    notify: tokio::sync::Notify,
+}
+
+impl Mailbox {
+    pub(crate) fn new(node: i32) -> Self {
+        Self {
+            node,
+            ready: Mutex::default(),
+            notify: tokio::sync::Notify::new(),
+        }
+    }
+
+    fn post(&self, partition: &Arc<Partition>) {
+        self.ready.lock().push(Arc::clone(partition));
+        self.notify.notify_one();
+    }
+
+    pub(crate) fn wake(&self) {
+        self.notify.notify_one();
+    }
+
+    /// Moves what was posted into `list`.
+    pub(crate) fn collect(&self, list: &mut Vec<Arc<Partition>>) {
+        list.append(&mut self.ready.lock());
+    }
+
+    pub(crate) async fn woken(&self) {
+        self.notify.notified().await;
+    }
+}
+
+/// A batch and who waits for it.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    payload: Payload,
+    state: Arc<BatchState>,
+    created: Instant,
+    /// Bytes of memory that it holds.
+    reserved: u32,
+}
+
+#[derive(Debug)]
+pub(crate) enum Payload {
+    /// Not compressed and stamped yet.
+    Built(BatchBuilder),
+    /// Sent before.
+    Sealed(Bytes),
+    /// With the sender.
+    Out,
+}
+
+/// What became of a record that was offered.
+pub(crate) enum Appended {
+    /// It is in the batch at this place. `opened`: as its first.
+    Done {
+        state: Arc<BatchState>,
+        index: u32,
+        opened: bool,
+    },
+    /// This many bytes of memory are missing.
+    NeedsMemory(u32),
+    /// There is no open batch with room (asked for only by the sticky choice).
+    NeedsBatch,
+}
+
+/// Settings of a producer that a partition needs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) batch_size: usize,
+    pub(crate) linger: Duration,
+    pub(crate) max_in_flight: usize,
+    pub(crate) delivery_timeout: Duration,
+}
+
+#[derive(Debug)]
+pub(crate) struct Partition {
+    pub(crate) topic: Arc<str>,
+    pub(crate) index: i32,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    open: Option<Batch>,
+    queue: Sequencer<Batch>,
+    /// Where the leader's sender is told.
+    mailbox: Option<Arc<Mailbox>>,
+    /// Whether the sender has this partition in its list, and whether it was told of a full batch since.
+    listed: bool,
+    told_full: bool,
+    /// The broker that holds what is in flight.
+    in_flight_on: i32,
+    /// The broker that has acknowledged our latest identity: more than one batch may be in flight to it. A broker that does not know us
+    /// takes any sequence as the first, so a second batch could slip in before a first that failed.
+    proven_on: Option<i32>,
+    backoff: Backoff,
+    not_before: Option<Instant>,
+    /// Size that the next batch will probably have.
+    expected: usize,
+    closed: bool,
+}
+
+/// What a sender finds in a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Visit {
+    /// Another sender's now.
+    Moved,
+    /// Nothing to send.
+    Idle,
+    /// Something waits for an answer or a time.
+    Blocked(Option<Instant>),
+    /// The open batch could go.
+    Open,
+    /// A complete batch, or one that was sent before, is to go.
+    Ready,
+}
+
+/// A batch on its way.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    pub(crate) partition: Arc<Partition>,
+    pub(crate) key: u64,
+    pub(crate) stamp: Stamp,
+    pub(crate) payload: Payload,
+}
+
+/// What a visit to a partition is to be told.
+pub(crate) enum Taken {
+    Flight(Flight),
+    NeedsIdentity,
+    Nothing,
+}
+
+impl Partition {
+    pub(crate) fn new(topic: Arc<str>, index: i32) -> Self {
+        Self {
+            topic,
+            index,
+            state: Mutex::new(State {
+                open: None,
+                queue: Sequencer::default(),
+                mailbox: None,
+                listed: false,
+                told_full: false,
+                in_flight_on: -1,
+                proven_on: None,
+                backoff: Backoff::default(),
+                not_before: None,
+                expected: 0,
+                closed: false,
+            }),
+        }
+    }
+
+    /// Encodes a record into the open batch, opening one where there is none, unless `only_open`. `budget` is memory that was taken for it; what
+    /// is not used stays in it.
+    pub(crate) fn append(
+        self: &Arc<Self>,
+        record: &TopicRecord<'_>,
+        timestamp: i64,
+        only_open: bool,
+        budget: &mut u32,
+        limits: &Limits,
+        memory: &Memory,
+    ) -> Result<Appended, ProduceError> {
+        let bound = record.size_bound();
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        if state.closed {
+            return Err(ProduceError::Closed {
+                maybe_written: false,
+            });
+        }
+        if let Some(batch) = &mut state.open
+            && let Payload::Built(builder) = &mut batch.payload
+        {
+            let after = builder.len() + bound;
+            if after <= limits.batch_size {
+                if after > batch.reserved as usize {
+                    let more = growth(after, batch.reserved, limits.batch_size);
+                    if !take(memory, budget, more) {
+                        return Ok(Appended::NeedsMemory(more));
+                    }
+                    batch.reserved += more;
+                }
+                let index = builder.append(timestamp, record.key, record.value, record.headers);
+                return Ok(Appended::Done {
+                    state: Arc::clone(&batch.state),
+                    index,
+                    opened: false,
+                });
+            }
+            state.shut();
+            state.tell_full(self);
+        }
+        if only_open {
+            return Ok(Appended::NeedsBatch);
+        }
+        let capacity = (HEADER_LEN + bound).max(state.expected.min(limits.batch_size));
+        let reserved = u32::try_from(capacity).unwrap_or(u32::MAX);
+        if !take(memory, budget, reserved) {
+            return Ok(Appended::NeedsMemory(reserved));
+        }
+        let mut builder = BatchBuilder::with_buffer(memory.buffer(capacity));
+        let index = builder.append(timestamp, record.key, record.value, record.headers);
+        let batch_state = Arc::new(BatchState::new(Arc::clone(&self.topic), self.index));
+        state.open = Some(Batch {
+            payload: Payload::Built(builder),
+            state: Arc::clone(&batch_state),
+            created: Instant::now(),
+            reserved,
+        });
+        state.tell(self);
+        Ok(Appended::Done {
+            state: batch_state,
+            index,
+            opened: true,
+        })
+    }
+
+    /// Bytes that wait here, about: what a record without a key avoids.
+    pub(crate) fn backlog(&self) -> usize {
+        let state = self.state.lock();
+        state.queue.len()
+    }
+
+    /// What there is for the sender that `mailbox` belongs to.
+    pub(crate) fn visit(
+        &self,
+        mailbox: &Arc<Mailbox>,
+        now: Instant,
+        limits: &Limits,
+        memory: &Memory,
+    ) -> Visit {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        if !state.is_for(mailbox) {
+            return Visit::Moved;
+        }
+        let has_queued = state.queue.has_next();
+        if state.open.is_none() && state.queue.len() == 0 {
+            state.listed = false;
+            state.told_full = false;
+            return Visit::Idle;
+        }
+        if let Some(not_before) = state.not_before.filter(|t| *t > now) {
+            return Visit::Blocked(Some(not_before));
+        }
+        if !state.may_send_to(mailbox.node, limits) {
+            return Visit::Blocked(None);
+        }
+        if has_queued {
+            return Visit::Ready;
+        }
+        match &state.open {
+            Some(batch) if state.queue.len() == 0 => {
+                let leaves = batch.created + limits.linger;
+                if leaves > now && !memory.is_short() {
+                    Visit::Blocked(Some(leaves))
+                } else {
+                    Visit::Open
+                }
+            }
+            _ => Visit::Blocked(None),
+        }
+    }
+
+    /// Takes the next batch to send, closing the open one where nothing is in front of it.
+    pub(crate) fn take(
+        self: &Arc<Self>,
+        mailbox: &Arc<Mailbox>,
+        fresh: Identity,
+        limits: &Limits,
+    ) -> Taken {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        if !state.is_for(mailbox) || !state.may_send_to(mailbox.node, limits) {
+            return Taken::Nothing;
+        }
+        if !state.queue.has_next() && state.queue.len() == 0 {
+            state.shut();
+        }
+        let limit = state.limit(mailbox.node, limits);
+        match state.queue.next(fresh, limit) {
+            Next::Send { key, stamp, batch } => {
+                let payload = std::mem::replace(&mut batch.payload, Payload::Out);
+                state.in_flight_on = mailbox.node;
+                state.told_full = false;
+                Taken::Flight(Flight {
+                    partition: Arc::clone(self),
+                    key,
+                    stamp,
+                    payload,
+                })
+            }
+            Next::NeedsIdentity => Taken::NeedsIdentity,
+            Next::Nothing => Taken::Nothing,
+        }
+    }
+
+    /// A flight has come back. `bytes` are the batch's, should it have to go again.
+    pub(crate) fn land(
+        self: &Arc<Self>,
+        key: u64,
+        bytes: Bytes,
+        answer: Answer,
+        outcome: impl Fn(&Ended<()>) -> Result<Ack, ProduceError>,
+        memory: &Memory,
+    ) {
+        let ended = {
+            let mut guard = self.state.lock();
+            let state = &mut *guard;
+            state.queue.put_back(key, |batch| {
+                batch.payload = Payload::Sealed(bytes);
+            });
+            let ended = state.queue.answer(key, answer);
+            match answer {
+                Answer::Written => {
+                    state.proven_on = Some(state.in_flight_on);
+                    state.backoff.reset();
+                    state.not_before = None;
+                }
+                Answer::Again { .. } | Answer::Disordered => {
+                    state.proven_on = None;
+                    // One failure, however many batches it took down.
+                    if state.not_before.is_none_or(|t| t <= Instant::now()) {
+                        state.not_before = Some(Instant::now() + state.backoff.next());
+                    }
+                }
+                Answer::Refused { .. } => state.proven_on = None,
+            }
+            if state
+                .mailbox
+                .as_ref()
+                .is_some_and(|m| m.node != state.in_flight_on)
+                && state.queue.in_flight() == 0
+            {
+                state.tell(self);
+            }
+            ended
+        };
+        for Ended {
+            batch,
+            end,
+            maybe_written,
+        } in ended
+        {
+            let end = Ended {
+                batch: (),
+                end,
+                maybe_written,
+            };
+            batch.finish(outcome(&end), memory);
+        }
+    }
+
+    /// Gives up what is past its delivery timeout.
+    pub(crate) fn expire(self: &Arc<Self>, now: Instant, limits: &Limits, memory: &Memory) {
+        let timeout = limits.delivery_timeout;
+        let mut gone = Vec::new();
+        {
+            let mut guard = self.state.lock();
+            let state = &mut *guard;
+            if state
+                .open
+                .as_ref()
+                .is_some_and(|b| b.created + timeout <= now)
+            {
+                state.shut();
+            }
+            state.queue.expire(
+                |batch| batch.created + timeout <= now,
+                |expired| match expired {
+                    Expired::Gone(ended) => gone.push((ended.batch, ended.maybe_written)),
+                    Expired::InFlight(batch) => {
+                        batch.state.complete(Err(self.timed_out(timeout, true)))
+                    }
+                },
+            );
+            if !gone.is_empty() {
+                state.tell(self);
+            }
+        }
+        for (batch, maybe_written) in gone {
+            batch.finish(Err(self.timed_out(timeout, maybe_written)), memory);
+        }
+    }
+
+    fn timed_out(&self, after: Duration, maybe_written: bool) -> ProduceError {
+        ProduceError::DeliveryTimeout {
+            topic: Arc::clone(&self.topic),
+            partition: self.index,
+            after,
+            maybe_written,
+        }
+    }
+
+    /// The leader is the broker of this mailbox; none while there is no leader.
+    pub(crate) fn set_leader(self: &Arc<Self>, mailbox: Option<Arc<Mailbox>>) {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let same = match (&state.mailbox, &mailbox) {
+            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+            (None, None) => true,
+            _ => false,
+        };
+        if same {
+            return;
+        }
+        state.mailbox = mailbox;
+        state.listed = false;
+        state.told_full = false;
+        // What waited to try the old leader again need not wait for the new one.
+        state.not_before = None;
+        if state.open.is_some() || state.queue.len() > 0 {
+            state.tell(self);
+        }
+    }
+
+    /// Takes no more records; what is here goes its way.
+    pub(crate) fn close(&self) {
+        self.state.lock().closed = true;
+    }
+
+    pub(crate) fn has_leader(&self) -> bool {
+        self.state.lock().mailbox.is_some()
+    }
+
+    /// Whether anything waits or is in flight.
+    pub(crate) fn is_busy(&self) -> bool {
+        let state = self.state.lock();
+        state.open.is_some() || state.queue.len() > 0
+    }
+
+    /// Closes the open batch, so that it goes without lingering, and returns the states of all that have not ended.
+    pub(crate) fn flush(self: &Arc<Self>, states: &mut Vec<Arc<BatchState>>) {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        if state.shut() {
+            state.tell_full(self);
+        }
+        states.extend(state.queue.batches().map(|b| Arc::clone(&b.state)));
+    }
+
+    /// Fails all that has not ended; with `for_good`, also what is appended later.
+    pub(crate) fn fail_all(
+        &self,
+        error: impl Fn(bool) -> ProduceError,
+        for_good: bool,
+        memory: &Memory,
+    ) {
+        let batches: Vec<_> = {
+            let mut guard = self.state.lock();
+            let state = &mut *guard;
+            state.closed |= for_good;
+            state.shut();
+            if for_good {
+                state.queue.drain().collect()
+            } else {
+                state.queue.take_unsent().map(|b| (b, false)).collect()
+            }
+        };
+        for (batch, maybe_written) in batches {
+            batch.finish(Err(error(maybe_written)), memory);
+        }
+    }
+}
+
+impl State {
+    fn is_for(&self, mailbox: &Arc<Mailbox>) -> bool {
+        self.mailbox
+            .as_ref()
+            .is_some_and(|own| Arc::ptr_eq(own, mailbox))
+    }
+
+    fn limit(&self, node: i32, limits: &Limits) -> usize {
+        if self.proven_on == Some(node) {
+            limits.max_in_flight
+        } else {
+            1
+        }
+    }
+
+    /// Order: nothing goes to a new leader while the old one has not answered.
+    fn may_send_to(&self, node: i32, limits: &Limits) -> bool {
+        let in_flight = self.queue.in_flight();
+        in_flight == 0 || (self.in_flight_on == node && in_flight < self.limit(node, limits))
+    }
+
+    /// Moves the open batch to the queue. Returns whether there was one.
+    fn shut(&mut self) -> bool {
+        let Some(batch) = self.open.take() else {
+            return false;
+        };
+        let records = match &batch.payload {
+            Payload::Built(builder) => {
+                // The next batch starts with room for as much, and a little more.
+                self.expected = builder.len() + builder.len() / 8;
+                builder.record_count()
+            }
+            Payload::Sealed(_) | Payload::Out => 0,
+        };
+        self.queue.push(batch, records);
+        true
+    }
+
+    /// Has the sender look here, unless it does already.
+    fn tell(&mut self, partition: &Arc<Partition>) {
+        let Some(mailbox) = &self.mailbox else { return };
+        if self.listed {
+            mailbox.wake();
+        } else {
+            self.listed = true;
+            mailbox.post(partition);
+        }
+    }
+
+    fn tell_full(&mut self, partition: &Arc<Partition>) {
+        if !self.told_full {
+            self.told_full = true;
+            self.tell(partition);
+        }
+    }
+}
+
+impl Batch {
+    /// Gives the memory back and tells who waits.
+    fn finish(self, outcome: Result<Ack, ProduceError>, memory: &Memory) {
+        if let Payload::Sealed(bytes) = self.payload
+            && bytes.is_unique()
+        {
+            memory.recycle(Vec::from(bytes));
+        }
+        memory.give_back(self.reserved);
+        self.state.complete(outcome);
+    }
+}
+
+/// How many more bytes a batch that needs `after` takes: it doubles, up to the largest batch.
+fn growth(after: usize, reserved: u32, batch_size: usize) -> u32 {
+    let target = after.max((reserved as usize * 2).min(batch_size));
+    u32::try_from(target).unwrap_or(u32::MAX) - reserved
+}
+
+fn take(memory: &Memory, budget: &mut u32, bytes: u32) -> bool {
+    if *budget >= bytes {
+        *budget -= bytes;
+        return true;
+    }
+    memory.try_take(bytes)
+}

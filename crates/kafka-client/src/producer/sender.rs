@@ -1,0 +1,437 @@
+//! The sender to one broker: one task that puts what is ready into requests and keeps several of them in flight.
+//!
+//! Requests leave a connection in the order of their futures' first poll, and sequences must arrive in order, so this
+//! task polls each once before it makes the next.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::Either;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use kafka_wire::batch::restamp;
+use kafka_wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use kafka_wire::messages::produce_response::PartitionProduceResponse;
+use kafka_wire::messages::{ProduceRequest, ProduceResponse, TopicName};
+use kafka_wire::{Connection, ResponseError, StrBytes, WireError};
+use tokio::time::Instant;
+
+use super::answer::classify;
+use super::delivery::Ack;
+use super::error::ProduceError;
+use super::partition::{Flight, Mailbox, Partition, Payload, Taken, Visit};
+use super::sequencer::{Answer, End, Ended, Identity};
+use super::shared::Shared;
+use crate::backoff::Backoff;
+use crate::cluster::Purpose;
+use crate::error::ClientError;
+
+type Connecting = Pin<Box<dyn Future<Output = Result<Arc<Connection>, ClientError>> + Send>>;
+type InFlight = Pin<Box<dyn Future<Output = Landing> + Send>>;
+
+/// A request that came back, and the batches that were in it.
+struct Landing {
+    passengers: Vec<Passenger>,
+    result: Result<ProduceResponse, WireError>,
+}
+
+struct Passenger {
+    partition: Arc<Partition>,
+    key: u64,
+    bytes: Bytes,
+}
+
+pub(crate) struct Sender {
+    shared: Arc<Shared>,
+    mailbox: Arc<Mailbox>,
+    /// The partitions that have something for this broker, or had at the last look.
+    list: Vec<Arc<Partition>>,
+    /// Those of them whose batches go into the next request.
+    chosen: Vec<usize>,
+    connection: Option<Arc<Connection>>,
+    connecting: Option<Connecting>,
+    reconnect: Backoff,
+    /// No request before this: the broker asked for it (KIP-219), or the last connection failed.
+    not_before: Option<Instant>,
+    in_flight: FuturesUnordered<InFlight>,
+}
+
+impl Sender {
+    pub(crate) fn new(shared: Arc<Shared>, mailbox: Arc<Mailbox>) -> Self {
+        Self {
+            shared,
+            mailbox,
+            list: Vec::new(),
+            chosen: Vec::new(),
+            connection: None,
+            connecting: None,
+            reconnect: Backoff::default(),
+            not_before: None,
+            in_flight: FuturesUnordered::new(),
+        }
+    }
+
+    /// Runs until it is dropped.
+    pub(crate) async fn run(mut self) {
+        loop {
+            let look_again = self.fill().await;
+            let alarm = match look_again {
+                Some(at) => Either::Left(tokio::time::sleep_until(at)),
+                None => Either::Right(std::future::pending()),
+            };
+            let connected = match &mut self.connecting {
+                Some(connecting) => Either::Left(connecting),
+                None => Either::Right(std::future::pending()),
+            };
+            tokio::select! {
+                Some(landing) = self.in_flight.next() => self.land(landing),
+                result = connected => self.connected(result),
+                () = self.mailbox.woken() => {}
+                () = alarm => {}
+            }
+        }
+    }
+
+    fn connected(&mut self, result: Result<Arc<Connection>, ClientError>) {
+        self.connecting = None;
+        match result {
+            Ok(connection) => {
+                self.reconnect.reset();
+                self.not_before = None;
+                self.connection = Some(connection);
+            }
+            Err(error) => {
+                tracing::debug!(broker = self.mailbox.node, %error, "cannot connect to produce");
+                self.not_before = Some(Instant::now() + self.reconnect.next());
+                self.shared.cluster.request_refresh();
+            }
+        }
+    }
+
+    /// Sends what may be sent. Returns when to look again if nothing happens before.
+    async fn fill(&mut self) -> Option<Instant> {
+        loop {
+            self.mailbox.collect(&mut self.list);
+            let now = Instant::now();
+            if self.in_flight.len() >= self.shared.limits.max_in_flight {
+                return None;
+            }
+            if let Some(not_before) = self.not_before.filter(|t| *t > now) {
+                return Some(not_before);
+            }
+            let (go, look_again) = self.survey(now);
+            if !go {
+                return look_again;
+            }
+            let Some(connection) = self.usable_connection() else {
+                return look_again;
+            };
+            let Some(identity) = self.shared.identity() else {
+                self.shared.want_identity();
+                return look_again;
+            };
+            let passengers = self.board(identity);
+            if passengers.is_empty() {
+                return look_again;
+            }
+            self.send(connection, passengers).await;
+        }
+    }
+
+    /// Looks through the partitions: whether a request is to go now, with which of them (in `chosen`), and when to look again.
+    fn survey(&mut self, now: Instant) -> (bool, Option<Instant>) {
+        let Self {
+            list,
+            chosen,
+            mailbox,
+            shared,
+            in_flight,
+            ..
+        } = self;
+        chosen.clear();
+        let (mut ready, mut open, mut look_again) = (false, false, None::<Instant>);
+        let mut kept = 0;
+        list.retain(|partition| {
+            match partition.visit(mailbox, now, &shared.limits, &shared.memory) {
+                Visit::Moved | Visit::Idle => false,
+                visit => {
+                    match visit {
+                        Visit::Blocked(Some(at)) => {
+                            look_again = Some(look_again.map_or(at, |l| l.min(at)));
+                        }
+                        Visit::Ready => {
+                            ready = true;
+                            chosen.push(kept);
+                        }
+                        Visit::Open => {
+                            open = true;
+                            chosen.push(kept);
+                        }
+                        Visit::Blocked(None) | Visit::Moved | Visit::Idle => {}
+                    }
+                    kept += 1;
+                    true
+                }
+            }
+        });
+        // An open batch goes at once while the broker has nothing of ours to do, and fills while it has: the broker takes one
+        // request a connection at a time, so waiting in here costs no time and saves it requests.
+        (ready || (open && in_flight.is_empty()), look_again)
+    }
+
+    /// The connection, if it is open; otherwise begins to open it.
+    fn usable_connection(&mut self) -> Option<Arc<Connection>> {
+        if let Some(open) = self.connection.as_ref().filter(|c| !c.is_closed()) {
+            return Some(Arc::clone(open));
+        }
+        self.connection = None;
+        if self.connecting.is_none() {
+            let shared = Arc::clone(&self.shared);
+            let node = self.mailbox.node;
+            self.connecting = Some(Box::pin(async move {
+                shared.cluster.connection(node, Purpose::Produce).await
+            }));
+        }
+        None
+    }
+
+    /// Takes a batch of each chosen partition, as many as fit into a request.
+    fn board(&mut self, identity: Identity) -> Vec<Passenger> {
+        let mut passengers = Vec::with_capacity(self.chosen.len());
+        let mut room = self.shared.config.max_request_size;
+        // Whoever did not fit this time is first the next time.
+        let mut last = 0;
+        for &index in &self.chosen {
+            let Some(partition) = self.list.get(index) else {
+                continue;
+            };
+            match partition.take(&self.mailbox, identity, &self.shared.limits) {
+                Taken::Flight(flight) => {
+                    let Some(passenger) = self.seal(flight) else {
+                        continue;
+                    };
+                    room = room.saturating_sub(passenger.bytes.len());
+                    passengers.push(passenger);
+                    last = index;
+                    if room < self.shared.limits.batch_size {
+                        break;
+                    }
+                }
+                Taken::NeedsIdentity => self.shared.renew_identity(identity),
+                Taken::Nothing => {}
+            }
+        }
+        if !self.list.is_empty() {
+            let length = self.list.len();
+            self.list.rotate_left((last + 1) % length);
+        }
+        passengers
+    }
+
+    /// The batch's bytes under its stamp.
+    fn seal(&self, flight: Flight) -> Option<Passenger> {
+        let Flight {
+            partition,
+            key,
+            stamp,
+            payload,
+        } = flight;
+        let (id, epoch) = (stamp.identity.id, stamp.identity.epoch);
+        let sealed = match payload {
+            Payload::Built(builder) => builder.seal(self.shared.config.compression).map(|mut b| {
+                b.stamp(id, epoch, stamp.sequence);
+                b.into_bytes()
+            }),
+            Payload::Sealed(bytes) => {
+                let mut bytes = Vec::from(bytes);
+                restamp(&mut bytes, id, epoch, stamp.sequence).map(|()| Bytes::from(bytes))
+            }
+            // A batch is with one request at a time.
+            Payload::Out => Ok(Bytes::new()),
+        };
+        match sealed {
+            Ok(bytes) => Some(Passenger {
+                partition,
+                key,
+                bytes,
+            }),
+            Err(error) => {
+                let reason = error.to_string();
+                let answer = Answer::Refused {
+                    maybe_written: false,
+                };
+                partition.land(
+                    key,
+                    Bytes::new(),
+                    answer,
+                    |_| {
+                        Err(ProduceError::Compression {
+                            topic: Arc::clone(&partition.topic),
+                            partition: partition.index,
+                            reason: reason.clone(),
+                        })
+                    },
+                    &self.shared.memory,
+                );
+                None
+            }
+        }
+    }
+
+    async fn send(&mut self, connection: Arc<Connection>, passengers: Vec<Passenger>) {
+        let timeout = self.shared.config.request_timeout;
+        let request = ProduceRequest::default()
+            .with_acks(-1)
+            // The broker gives up on its replicas before we give up on the broker.
+            .with_timeout_ms(i32::try_from((timeout * 9 / 10).as_millis()).unwrap_or(i32::MAX))
+            .with_topic_data(topic_data(&passengers));
+        let mut future: InFlight = Box::pin(async move {
+            let result = connection.request_within(request, timeout).await;
+            Landing { passengers, result }
+        });
+        match futures_util::poll!(&mut future) {
+            std::task::Poll::Ready(landing) => self.land(landing),
+            std::task::Poll::Pending => self.in_flight.push(future),
+        }
+    }
+
+    fn land(&mut self, landing: Landing) {
+        match landing.result {
+            Ok(response) => {
+                if let Ok(throttle @ 1..) = u64::try_from(response.throttle_time_ms) {
+                    let until = Instant::now() + std::time::Duration::from_millis(throttle);
+                    self.not_before = Some(self.not_before.map_or(until, |t| t.max(until)));
+                }
+                self.disembark(landing.passengers, response);
+            }
+            Err(error) => {
+                tracing::debug!(broker = self.mailbox.node, %error, "a produce request failed");
+                // All that is known is that no version was agreed on: then nothing was sent.
+                let maybe_written = !matches!(error, WireError::UnsupportedVersion { .. });
+                for passenger in landing.passengers {
+                    self.settle(passenger, Answer::Again { maybe_written }, None);
+                }
+                self.shared.cluster.request_refresh();
+            }
+        }
+    }
+
+    fn disembark(&self, passengers: Vec<Passenger>, response: ProduceResponse) {
+        let mut passengers: Vec<_> = passengers.into_iter().map(Some).collect();
+        // The broker answers in the order of the request, as a rule.
+        let mut next = 0;
+        for topic in &response.responses {
+            for answered in &topic.partition_responses {
+                let is_it = |p: &Option<Passenger>| {
+                    p.as_ref().is_some_and(|p| {
+                        p.partition.index == answered.index && *p.partition.topic == *topic.name.0
+                    })
+                };
+                let index = match passengers.get(next) {
+                    Some(p) if is_it(p) => Some(next),
+                    _ => passengers.iter().position(is_it),
+                };
+                let Some(index) = index else {
+                    tracing::warn!(topic = %topic.name.0, partition = answered.index, "an answer for a batch that was not sent");
+                    continue;
+                };
+                next = index + 1;
+                if let Some(passenger) = passengers.get_mut(index).and_then(Option::take) {
+                    self.answered(passenger, answered);
+                }
+            }
+        }
+        for forgotten in passengers.into_iter().flatten() {
+            let maybe_written = true;
+            self.settle(forgotten, Answer::Again { maybe_written }, None);
+        }
+    }
+
+    fn answered(&self, passenger: Passenger, response: &PartitionProduceResponse) {
+        let Some(code) = ResponseError::try_from_code(response.error_code) else {
+            self.settle(passenger, Answer::Written, Some(response));
+            return;
+        };
+        let answer = classify(code);
+        let partition = &passenger.partition;
+        match answer {
+            Answer::Written => {
+                tracing::debug!(topic = %partition.topic, partition = partition.index, "the broker had the batch already");
+            }
+            Answer::Again { .. } => {
+                tracing::debug!(topic = %partition.topic, partition = partition.index, error = %code, "a batch will be sent again");
+                self.shared.cluster.request_refresh();
+            }
+            Answer::Disordered => {
+                tracing::warn!(topic = %partition.topic, partition = partition.index, error = %code, "the broker lost track of the sequence");
+            }
+            Answer::Refused { .. } => {
+                tracing::warn!(topic = %partition.topic, partition = partition.index, error = %code, "a batch was refused");
+            }
+        }
+        self.settle(passenger, answer, Some(response));
+    }
+
+    fn settle(
+        &self,
+        passenger: Passenger,
+        answer: Answer,
+        response: Option<&PartitionProduceResponse>,
+    ) {
+        let Passenger {
+            partition,
+            key,
+            bytes,
+        } = passenger;
+        let outcome = |ended: &Ended<()>| outcome(&partition, ended, response);
+        partition.land(key, bytes, answer, outcome, &self.shared.memory);
+    }
+}
+
+/// What those who wait for a batch are told.
+fn outcome(
+    partition: &Partition,
+    ended: &Ended<()>,
+    response: Option<&PartitionProduceResponse>,
+) -> Result<Ack, ProduceError> {
+    let topic = Arc::clone(&partition.topic);
+    match (ended.end, response) {
+        (End::Written, Some(response)) => Ok(Ack {
+            base_offset: response.base_offset,
+            append_time: (response.log_append_time_ms >= 0).then_some(response.log_append_time_ms),
+        }),
+        (End::Refused, Some(response)) => Err(ProduceError::Refused {
+            topic,
+            partition: partition.index,
+            code: ResponseError::try_from_code(response.error_code)
+                .unwrap_or(ResponseError::UnknownServerError),
+            message: response.error_message.as_ref().map(ToString::to_string),
+            maybe_written: ended.maybe_written,
+        }),
+        // Who waited for an abandoned batch was told before; this is not heard.
+        _ => Err(ProduceError::UnknownFate {
+            topic,
+            partition: partition.index,
+        }),
+    }
+}
+
+fn topic_data(passengers: &[Passenger]) -> Vec<TopicProduceData> {
+    let mut topics: Vec<TopicProduceData> = Vec::new();
+    for passenger in passengers {
+        let data = PartitionProduceData::default()
+            .with_index(passenger.partition.index)
+            .with_records(Some(passenger.bytes.clone()));
+        let name = &*passenger.partition.topic;
+        match topics.iter_mut().find(|t| *t.name.0 == *name) {
+            Some(topic) => topic.partition_data.push(data),
+            None => topics.push(
+                TopicProduceData::default()
+                    .with_name(TopicName(StrBytes::from_string(name.to_owned())))
+                    .with_partition_data(vec![data]),
+            ),
+        }
+    }
+    topics
+}
