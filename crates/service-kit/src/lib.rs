@@ -1,1 +1,3 @@
 //! What every service shares: configuration, telemetry, HTTP, the store and the consume loop.
+
+pub mod store;

@@ -1,0 +1,96 @@
+//! Records that nobody can handle: they go to `<topic>.<group>.dlq` with the reason, and later records go on.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use kafka_client::{Admin, ClientError, NewTopic, ProduceError, Producer, ProducerRecord, RecordView};
+use parking_lot::Mutex;
+
+/// Why a record could not be put aside.
+#[derive(Debug, thiserror::Error)]
+pub enum DeadLetterError {
+    /// The topic could not be made.
+    #[error("cannot make the topic {topic}: {source}")]
+    Topic {
+        /// Which topic.
+        topic: String,
+        /// Why.
+        source: ClientError,
+    },
+    /// The record was not acknowledged.
+    #[error(transparent)]
+    Produce(#[from] ProduceError),
+}
+
+/// Puts records of one group aside.
+#[derive(Debug)]
+pub struct DeadLetters {
+    group: Arc<str>,
+    producer: Producer,
+    admin: Admin,
+    /// Topics that are known to be there.
+    made: Mutex<HashSet<String>>,
+}
+
+impl DeadLetters {
+    /// For the records that `group` cannot handle.
+    pub fn new(group: &str, producer: Producer, admin: Admin) -> Self {
+        Self { group: Arc::from(group), producer, admin, made: Mutex::default() }
+    }
+
+    /// The topic for records of `topic` that `group` could not handle.
+    pub fn topic(topic: &str, group: &str) -> String {
+        format!("{topic}.{group}.dlq")
+    }
+
+    /// Puts a record aside as it is, with where it came from and the reason in its headers, and returns once Kafka has
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// [`DeadLetterError`]; the record is then not to be committed.
+    pub async fn put(
+        &self,
+        topic: &str,
+        partition: i32,
+        record: RecordView<'_>,
+        reason: &str,
+    ) -> Result<(), DeadLetterError> {
+        let dead_letter_topic = Self::topic(topic, &self.group);
+        self.make(&dead_letter_topic).await?;
+        let (origin_partition, origin_offset) = (partition.to_string(), record.offset.to_string());
+        let mut headers: Vec<(&str, Option<&[u8]>)> =
+            record.headers.map(|header| (header.key, header.value)).collect();
+        headers.extend([
+            ("dlq_topic", Some(topic.as_bytes())),
+            ("dlq_partition", Some(origin_partition.as_bytes())),
+            ("dlq_offset", Some(origin_offset.as_bytes())),
+            ("dlq_group", Some(self.group.as_bytes())),
+            ("dlq_error", Some(reason.as_bytes())),
+        ]);
+        let letter = ProducerRecord {
+            topic: &dead_letter_topic,
+            partition: None,
+            key: record.key,
+            value: record.value,
+            headers: &headers,
+            timestamp: None,
+        };
+        self.producer.send(&letter).await?.await?;
+        tracing::warn!(topic, partition, offset = record.offset, reason, "record put aside as a dead letter");
+        Ok(())
+    }
+
+    async fn make(&self, topic: &str) -> Result<(), DeadLetterError> {
+        if self.made.lock().contains(topic) {
+            return Ok(());
+        }
+        let failed = |source| DeadLetterError::Topic { topic: topic.to_owned(), source };
+        let outcomes = self.admin.create_topics(&[NewTopic::new(topic, 1)]).await.map_err(failed)?;
+        for outcome in outcomes {
+            outcome.result.or_else(|error| if error.is_already_there() { Ok(()) } else { Err(failed(error)) })?;
+        }
+        self.made.lock().insert(topic.to_owned());
+        Ok(())
+    }
+}

@@ -1,0 +1,31 @@
+//! Publishing events and waiting until Kafka has them.
+
+use contracts::Message;
+use kafka_client::{ProduceError, Producer, ProducerRecord};
+
+/// Publishes the messages, those of one key in this order, and returns once all of them are acknowledged.
+///
+/// # Errors
+///
+/// The first message's that was not acknowledged. Others may have been published all the same: whoever does the work
+/// again publishes them again, with the same event ids.
+pub async fn publish(producer: &Producer, messages: &[Message]) -> Result<(), ProduceError> {
+    let mut deliveries = Vec::with_capacity(messages.len());
+    for message in messages {
+        let headers: Vec<(&str, Option<&[u8]>)> =
+            message.headers.iter().map(|(name, value)| (*name, Some(value.as_ref()))).collect();
+        let record = ProducerRecord {
+            topic: message.topic,
+            partition: None,
+            key: Some(&message.key),
+            value: Some(&message.value),
+            headers: &headers,
+            timestamp: None,
+        };
+        deliveries.push(producer.send(&record).await?);
+    }
+    for delivery in deliveries {
+        delivery.await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! What a service does when an event arrives.
+
+use std::future::Future;
+
+use contracts::{EncodeError, Envelope, Event, Message};
+
+use crate::store::StoreError;
+
+/// How a service reacts to one type of event. A service has one such type in each file of `reactions/`.
+///
+/// A batch is one partition's, in order. It may have been handled before, wholly or in part, by this process or by
+/// another that died or lost the partition: handling it again must come to the same end and return the same events.
+pub trait Reaction: Send + Sync + 'static {
+    /// What it reacts to.
+    type Event: Event;
+
+    /// Does the work and returns the events that tell of it, in the order in which they are to be published.
+    ///
+    /// # Errors
+    ///
+    /// A [`ReactionError`] that is [retriable](ReactionError::is_retriable) has the batch handed in again, without end;
+    /// any other has the batch handed in record by record, and the record that fails put aside.
+    fn react(
+        &self,
+        batch: &[Envelope<Self::Event>],
+    ) -> impl Future<Output = Result<Vec<Message>, ReactionError>> + Send;
+
+    /// Clears away what only the work itself needed. Called once the events are acknowledged and before the offset is
+    /// committed, so that nobody downstream waits for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reaction::react`].
+    fn settle(
+        &self,
+        batch: &[Envelope<Self::Event>],
+    ) -> impl Future<Output = Result<(), ReactionError>> + Send {
+        let _ = batch;
+        async { Ok(()) }
+    }
+}
+
+/// Why a batch could not be handled.
+#[derive(Debug, thiserror::Error)]
+pub enum ReactionError {
+    /// The store did not do its part.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An event could not be written.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// Others changed the same documents again and again.
+    #[error("{what} changed under {attempts} attempts")]
+    Contention {
+        /// Which documents.
+        what: &'static str,
+        /// How often it was tried.
+        attempts: u32,
+    },
+}
+
+impl ReactionError {
+    /// Whether the same batch may succeed later.
+    pub fn is_retriable(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_unavailable(),
+            Self::Encode(_) => false,
+            Self::Contention { .. } => true,
+        }
+    }
+}

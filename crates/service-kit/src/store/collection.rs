@@ -1,0 +1,142 @@
+//! One collection, whichever store it is in.
+
+use super::document::{Document, Filter, Insert, Listing, Replace, Versioned};
+use super::{StoreError, embedded};
+
+#[cfg(feature = "mongodb")]
+use super::mongo;
+
+/// The documents of one type in one database. Clones are the same collection.
+///
+/// Every method answers [`StoreError::Unavailable`] soon when the store is away. A batch is not one
+/// unit: after an error some of its documents may have been written, and others not.
+#[derive(Debug)]
+pub struct Collection<T: Document> {
+    backend: Backend<T>,
+}
+
+#[derive(Debug)]
+enum Backend<T: Document> {
+    Embedded(embedded::Collection<T>),
+    #[cfg(feature = "mongodb")]
+    Mongo(mongo::Collection<T>),
+}
+
+impl<T: Document> Clone for Collection<T> {
+    fn clone(&self) -> Self {
+        let backend = match &self.backend {
+            Backend::Embedded(collection) => Backend::Embedded(collection.clone()),
+            #[cfg(feature = "mongodb")]
+            Backend::Mongo(collection) => Backend::Mongo(collection.clone()),
+        };
+        Self { backend }
+    }
+}
+
+macro_rules! on {
+    ($self:ident, $collection:ident => $embedded:expr, $mongo:expr) => {
+        match &$self.backend {
+            Backend::Embedded($collection) => $embedded,
+            #[cfg(feature = "mongodb")]
+            Backend::Mongo($collection) => $mongo.await,
+        }
+    };
+}
+
+impl<T: Document> Collection<T> {
+    pub(super) fn embedded(collection: embedded::Collection<T>) -> Self {
+        Self {
+            backend: Backend::Embedded(collection),
+        }
+    }
+
+    #[cfg(feature = "mongodb")]
+    pub(super) fn mongo(collection: mongo::Collection<T>) -> Self {
+        Self {
+            backend: Backend::Mongo(collection),
+        }
+    }
+
+    /// Makes the indexes. For the start of a service; an operation that comes first does it too, so
+    /// that a service can start while its store is away.
+    pub async fn prepare(&self) -> Result<(), StoreError> {
+        on!(self, collection => collection.ping(), collection.prepare())
+    }
+
+    /// Inserts each document unless its id is there; says for each, in order, what became of it.
+    ///
+    /// A batch asked for again after [`StoreError::Unavailable`] may find its own documents there.
+    pub async fn insert_many(&self, documents: Vec<T>) -> Result<Vec<Insert>, StoreError> {
+        on!(self, collection => collection.insert_many(documents), collection.insert_many(documents))
+    }
+
+    /// Inserts one document.
+    pub async fn insert(&self, document: T) -> Result<Insert, StoreError> {
+        let outcomes = self.insert_many(vec![document]).await?;
+        Ok(outcomes.first().copied().unwrap_or(Insert::AlreadyThere))
+    }
+
+    /// The document with this id.
+    pub async fn get(&self, id: &T::Id) -> Result<Option<Versioned<T>>, StoreError> {
+        let mut found = self.get_many(std::slice::from_ref(id)).await?;
+        Ok(found.pop().flatten())
+    }
+
+    /// The documents with these ids, in that order; none where there is none.
+    pub async fn get_many(&self, ids: &[T::Id]) -> Result<Vec<Option<Versioned<T>>>, StoreError> {
+        on!(self, collection => collection.get_many(ids), collection.get_many(ids))
+    }
+
+    /// Puts each document in the place of the one with its id, if that still has the version; says
+    /// for each, in order, what became of it. The version is then one more.
+    ///
+    /// Documents with the same id are done in the order of the batch. Others are independent of each
+    /// other; a unique value that changes hands within a batch may or may not be free yet.
+    pub async fn replace_many(
+        &self,
+        documents: Vec<Versioned<T>>,
+    ) -> Result<Vec<Replace>, StoreError> {
+        on!(self, collection => collection.replace_many(documents), collection.replace_many(documents))
+    }
+
+    /// Replaces one document.
+    pub async fn replace(&self, document: Versioned<T>) -> Result<Replace, StoreError> {
+        let outcomes = self.replace_many(vec![document]).await?;
+        Ok(outcomes.first().copied().unwrap_or(Replace::Conflict))
+    }
+
+    /// The first `limit` documents for which the filter is true and whose id is behind `after`.
+    ///
+    /// They come in the order of their ids, so a walk by `next` meets each document once.
+    pub async fn list(
+        &self,
+        filter: &Filter,
+        after: Option<&T::Id>,
+        limit: usize,
+    ) -> Result<Listing<T>, StoreError> {
+        check::<T>(filter)?;
+        on!(self, collection => collection.list(filter, after, limit), collection.list(filter, after, limit))
+    }
+
+    /// How many documents there are for which the filter is true.
+    pub async fn count(&self, filter: &Filter) -> Result<u64, StoreError> {
+        check::<T>(filter)?;
+        on!(self, collection => collection.count(filter), collection.count(filter))
+    }
+}
+
+/// A filter on a field without an index would read the whole collection, so it is refused.
+fn check<T: Document>(filter: &Filter) -> Result<(), StoreError> {
+    let indexed = |field: &str| T::INDEXES.iter().any(|index| index.field == field);
+    match filter
+        .conditions()
+        .iter()
+        .find(|(field, _)| !indexed(field))
+    {
+        None => Ok(()),
+        Some((field, _)) => Err(StoreError::NotIndexed {
+            collection: T::COLLECTION,
+            field,
+        }),
+    }
+}

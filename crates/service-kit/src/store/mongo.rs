@@ -1,0 +1,158 @@
+//! The store on MongoDB, by the official driver. Needs no transactions, sessions or pipelines.
+
+mod batch;
+mod codec;
+mod collection;
+mod reply;
+
+use std::future::Future;
+use std::time::Duration;
+
+use mongodb::bson::{Document as Bson, doc};
+use mongodb::error::{Error, ErrorKind};
+use mongodb::options::{ClientOptions, WriteConcern};
+use mongodb::{Client, Database};
+
+use super::{Document, StoreError};
+
+pub(super) use collection::Collection;
+
+/// How long to wait for a MongoDB server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For a server to be found and for a connection to be made, unless the URI says otherwise.
+    /// Default 2 s.
+    pub connect: Duration,
+    /// For one command, its connection included. Default 5 s. The driver itself waits for an
+    /// answer without end, so a server that hangs would hang its client.
+    pub operation: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(2),
+            operation: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A MongoDB server or replica set. Clones share its connections.
+#[derive(Clone, Debug)]
+pub struct MongoStore {
+    client: Client,
+    timeouts: Timeouts,
+}
+
+impl MongoStore {
+    /// The server that `uri` names, `mongodb://host:port/…`. Does not connect.
+    ///
+    /// Writes are acknowledged by the majority, whatever the URI says: an offset is committed after
+    /// the write, so the write has to outlive the loss of the primary.
+    pub async fn open(uri: &str, timeouts: Timeouts) -> Result<Self, StoreError> {
+        // The driver's message repeats parts of the URI, where a password may stand.
+        let wrong = |_| StoreError::Settings {
+            reason:
+                "the MongoDB URI cannot be read; it looks like mongodb://user:password@host:27017"
+                    .to_owned(),
+        };
+        let mut options = ClientOptions::parse(uri).await.map_err(wrong)?;
+        options
+            .app_name
+            .get_or_insert_with(|| "orderflow".to_owned());
+        options.connect_timeout.get_or_insert(timeouts.connect);
+        options
+            .server_selection_timeout
+            .get_or_insert(timeouts.connect);
+        options.write_concern = Some(WriteConcern::majority());
+        let client = Client::with_options(options).map_err(wrong)?;
+        Ok(Self { client, timeouts })
+    }
+
+    pub(super) fn collection<T: Document>(&self, database: &str) -> Collection<T> {
+        Collection::new(&self.client.database(database), self.timeouts)
+    }
+
+    pub(super) async fn ping(&self) -> Result<(), StoreError> {
+        let admin: Database = self.client.database("admin");
+        let place = Place {
+            collection: "admin",
+            operation: "ping",
+        };
+        place
+            .within(
+                self.timeouts.operation,
+                admin.run_command(doc! { "ping": 1 }),
+            )
+            .await?;
+        Ok(())
+    }
+}
+
+/// Where something happened, for errors.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    collection: &'a str,
+    operation: &'static str,
+}
+
+impl Place<'_> {
+    /// Waits for a command so long and no longer.
+    async fn within<T>(
+        self,
+        limit: Duration,
+        command: impl IntoFuture<IntoFuture: Future<Output = Result<T, Error>>>,
+    ) -> Result<T, StoreError> {
+        match tokio::time::timeout(limit, command).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(self.failed(&error)),
+            Err(_) => Err(self.unavailable(format!("no answer within {} ms", limit.as_millis()))),
+        }
+    }
+
+    fn failed(self, error: &Error) -> StoreError {
+        match error.kind.as_ref() {
+            // These say that the request itself is wrong, whoever answers it.
+            ErrorKind::InvalidArgument { .. }
+            | ErrorKind::Bson(_)
+            | ErrorKind::BsonDeserialization(_)
+            | ErrorKind::BsonSerialization(_) => self.refused(error.to_string()),
+            ErrorKind::Command(command) if !reply::passes(command.code) => {
+                self.refused(error.to_string())
+            }
+            ErrorKind::Write(_) => self.refused(error.to_string()),
+            // All others are about the way to a server that can do it: no server, no connection,
+            // a primary that stepped down, a login that does not work (yet).
+            _ => self.unavailable(error.to_string()),
+        }
+    }
+
+    fn unavailable(self, reason: String) -> StoreError {
+        let Self {
+            operation,
+            collection,
+        } = self;
+        StoreError::Unavailable {
+            operation,
+            collection: collection.to_owned(),
+            reason,
+        }
+    }
+
+    fn refused(self, reason: String) -> StoreError {
+        let Self {
+            operation,
+            collection,
+        } = self;
+        StoreError::Refused {
+            operation,
+            collection: collection.to_owned(),
+            reason,
+        }
+    }
+}
+
+/// The order in which every list comes.
+fn by_id() -> Bson {
+    doc! { "_id": 1 }
+}

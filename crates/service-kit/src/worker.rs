@@ -1,0 +1,95 @@
+//! The loop of a service: a task a partition, each at its own pace.
+
+mod partition;
+mod route;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kafka_client::{Client, ConsumerError, ConsumerGroup, GroupConfig, GroupEvent, GroupState, Producer};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub use route::Reactions;
+
+use crate::dead_letters::DeadLetters;
+
+/// How long a closing group waits for the batches under way, before it leaves all the same.
+const CLOSE: Duration = Duration::from_secs(3);
+/// How long after a group failed it is joined anew.
+const REJOIN: Duration = Duration::from_secs(1);
+
+/// Consumes a group's topics and has the reactions handle what arrives.
+#[derive(Debug)]
+pub struct Worker {
+    client: Client,
+    config: GroupConfig,
+    shared: Arc<Shared>,
+    state: watch::Sender<Option<GroupState>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    reactions: Reactions,
+    producer: Producer,
+    dead_letters: DeadLetters,
+    processing_time: Duration,
+}
+
+impl Worker {
+    /// A worker in `group`. Nothing is read before [`Worker::run`].
+    pub fn new(
+        client: Client,
+        producer: Producer,
+        group: &str,
+        reactions: Reactions,
+        processing_time: Duration,
+    ) -> Self {
+        let dead_letters = DeadLetters::new(group, producer.clone(), client.admin());
+        let config = GroupConfig::new(group, reactions.topics());
+        let shared = Shared { reactions, producer, dead_letters, processing_time };
+        Self { client, config, shared: Arc::new(shared), state: watch::Sender::default() }
+    }
+
+    /// Follows what the group knows of itself: generation, partitions, positions, lag.
+    pub fn state(&self) -> watch::Receiver<Option<GroupState>> {
+        self.state.subscribe()
+    }
+
+    /// Works until `stop`: then no new batch is begun, those under way are finished and committed, and the group is left.
+    pub async fn run(&self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            if let Err(error) = self.run_group(&stop).await {
+                tracing::error!(group = %self.config.group_id, %error, "the group failed, joining it anew");
+                tokio::select! {
+                    () = tokio::time::sleep(REJOIN) => {}
+                    () = stop.cancelled() => {}
+                }
+            }
+        }
+    }
+
+    async fn run_group(&self, stop: &CancellationToken) -> Result<(), ConsumerError> {
+        let mut group: ConsumerGroup = self.client.consumer_group(self.config.clone())?;
+        let mut partitions = JoinSet::new();
+        let outcome = loop {
+            tokio::select! {
+                event = group.next() => match event {
+                    Some(GroupEvent::Assigned(partition)) => {
+                        let shared = Arc::clone(&self.shared);
+                        partitions.spawn(async move { partition::work(partition, &shared).await });
+                    }
+                    Some(GroupEvent::Error(error)) => break Err(error),
+                    None => break Ok(()),
+                },
+                Some(_) = partitions.join_next() => {}
+                () = stop.cancelled() => break Ok(()),
+            }
+        };
+        // Closing revokes the partitions, so their tasks end by themselves; the set is emptied in case they do not.
+        group.close(CLOSE).await;
+        partitions.shutdown().await;
+        outcome
+    }
+}
