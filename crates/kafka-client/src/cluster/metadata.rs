@@ -76,6 +76,11 @@ pub struct PartitionMetadata {
 }
 
 impl Metadata {
+    /// This answer alone.
+    pub(crate) fn of(response: MetadataResponse) -> Self {
+        Self::merged(&Self::default(), response)
+    }
+
     /// This answer, with what is known better kept.
     pub(super) fn merged(previous: &Self, response: MetadataResponse) -> Self {
         let brokers = response

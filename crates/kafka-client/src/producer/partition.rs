@@ -449,12 +449,6 @@ impl Partition {
         self.state.lock().mailbox.is_some()
     }
 
-    /// Whether anything waits or is in flight.
-    pub(crate) fn is_busy(&self) -> bool {
-        let state = self.state.lock();
-        state.open.is_some() || state.queue.len() > 0
-    }
-
     /// Closes the open batch, so that it goes without lingering, and returns the states of all that have not ended.
     pub(crate) fn flush(self: &Arc<Self>, states: &mut Vec<Arc<BatchState>>) {
         let mut guard = self.state.lock();

@@ -1,0 +1,84 @@
+//! How far a group is behind.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Admin, OffsetAt};
+use crate::error::ClientError;
+use crate::topic_partition::TopicPartition;
+
+/// One partition of a group: the row of a table that shows its lag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LagRow {
+    /// The topic.
+    pub topic: std::sync::Arc<str>,
+    /// The partition.
+    pub partition: i32,
+    /// The next offset that the group will handle; none if it has committed nothing.
+    pub committed: Option<i64>,
+    /// The first offset that is still in the log.
+    pub log_start: i64,
+    /// The offset of the next record to be written.
+    pub end: i64,
+    /// Records between: `max(end − max(committed, log_start), 0)`.
+    pub lag: i64,
+    /// Who holds the partition: a member's id; none if nobody does.
+    pub member: Option<String>,
+}
+
+impl Admin {
+    /// A group's partitions (committed or assigned), by topic and partition, with their lag.
+    ///
+    /// The figures are read one after the other, so on a busy topic they may be of slightly different moments. A partition whose topic is gone is left
+    /// out.
+    ///
+    /// # Errors
+    ///
+    /// When the group's or the logs' offsets cannot be learned. A group that does not exist has no rows.
+    pub async fn lag(&self, group: &str) -> Result<Vec<LagRow>, ClientError> {
+        let committed = self.group_offsets(group).await?;
+        let mut holders: BTreeMap<TopicPartition, String> = BTreeMap::new();
+        for member in self.members_of(group).await? {
+            for partition in member.assignment {
+                holders.insert(partition, member.member_id.clone());
+            }
+        }
+        let wanted: BTreeSet<_> = committed.keys().chain(holders.keys()).cloned().collect();
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let topics: Vec<&str> = {
+            let names: BTreeSet<&str> = wanted.iter().map(|p| &*p.topic).collect();
+            names.into_iter().collect()
+        };
+        let there: BTreeSet<String> = self
+            .describe_topics(&topics)
+            .await?
+            .into_iter()
+            .filter_map(|(topic, result)| result.is_ok().then_some(topic))
+            .collect();
+        let partitions: Vec<_> = wanted
+            .into_iter()
+            .filter(|p| there.contains(&*p.topic))
+            .collect();
+        let (starts, ends) = tokio::try_join!(
+            self.list_offsets(&partitions, OffsetAt::Earliest),
+            self.list_offsets(&partitions, OffsetAt::Latest)
+        )?;
+        let mut rows = Vec::with_capacity(partitions.len());
+        for ((partition, start), (_, end)) in starts.into_iter().zip(ends) {
+            let log_start = start?.offset.unwrap_or_default();
+            let end = end?.offset.unwrap_or_default();
+            let committed = committed.get(&partition).map(|c| c.offset);
+            rows.push(LagRow {
+                committed,
+                log_start,
+                end,
+                lag: (end - committed.unwrap_or(log_start).max(log_start)).max(0),
+                member: holders.remove(&partition),
+                topic: partition.topic,
+                partition: partition.partition,
+            });
+        }
+        Ok(rows)
+    }
+}

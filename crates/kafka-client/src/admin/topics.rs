@@ -1,0 +1,337 @@
+//! Topics: create, delete, describe, list, add partitions.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kafka_wire::ResponseError;
+use kafka_wire::messages::create_partitions_request::CreatePartitionsTopic;
+use kafka_wire::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use kafka_wire::messages::metadata_request::MetadataRequestTopic;
+use kafka_wire::messages::{
+    CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest, MetadataRequest, TopicName,
+};
+use uuid::Uuid;
+
+use super::{Admin, PerItem, check, text, unanswered};
+use crate::cluster::{Metadata, TopicMetadata};
+use crate::error::{ClientError, Remedy};
+
+/// A topic to be created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTopic {
+    /// Its name.
+    pub name: String,
+    /// How many partitions; −1 is the broker's default.
+    pub partitions: i32,
+    /// How many brokers hold each; −1 is the broker's default.
+    pub replication: i16,
+    /// Topic configurations by name, such as `cleanup.policy`. Default: none.
+    pub configs: BTreeMap<String, String>,
+}
+
+impl NewTopic {
+    /// A topic without configurations of its own.
+    pub fn new(name: impl Into<String>, partitions: i32, replication: i16) -> Self {
+        Self {
+            name: name.into(),
+            partitions,
+            replication,
+            configs: BTreeMap::new(),
+        }
+    }
+
+    /// With this configuration.
+    #[must_use]
+    pub fn config(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.configs.insert(name.into(), value.into());
+        self
+    }
+}
+
+/// What [`Admin::ensure_topics`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ensured {
+    /// The topic was made.
+    Created,
+    /// It was there, with whatever partitions and configurations it has.
+    AlreadyThere,
+}
+
+/// A topic in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicListing {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its id (KIP-516).
+    pub id: Uuid,
+    /// Whether it is one of Kafka's own.
+    pub is_internal: bool,
+    /// How many partitions it has.
+    pub partitions: usize,
+}
+
+impl Admin {
+    /// Creates topics. One that exists has the error `TopicAlreadyExists` (see [`ensure_topics`](Self::ensure_topics)).
+    ///
+    /// # Errors
+    ///
+    /// When no answer came; what is wrong with a topic is that topic's result.
+    pub async fn create_topics(
+        &self,
+        topics: &[NewTopic],
+    ) -> Result<PerItem<String, ()>, ClientError> {
+        let deadline = self.deadline();
+        let results = self
+            .attempts("creating topics", deadline, || async {
+                let request = CreateTopicsRequest::default()
+                    .with_timeout_ms(self.timeout_ms())
+                    .with_topics(topics.iter().map(creatable).collect());
+                let response = self.ask_controller(deadline, request).await?;
+                let results: PerItem<String, ()> = topics
+                    .iter()
+                    .map(|topic| {
+                        let found = response.topics.iter().find(|t| *t.name.0 == *topic.name);
+                        let result = match found {
+                            Some(t) => check(
+                                "CreateTopics",
+                                &topic.name,
+                                t.error_code,
+                                t.error_message.as_ref(),
+                            ),
+                            None => Err(unanswered("CreateTopics", &topic.name)),
+                        };
+                        (topic.name.clone(), result)
+                    })
+                    .collect();
+                retry_if_none_went(results)
+            })
+            .await?;
+        for (topic, result) in &results {
+            if result.is_ok() {
+                tracing::info!(topic, "created the topic");
+            }
+        }
+        Ok(results)
+    }
+
+    /// Creates the topics that do not exist, and waits until the brokers know of all of them.
+    ///
+    /// # Errors
+    ///
+    /// The first that is not "already exists", or [`ClientError::Timeout`].
+    pub async fn ensure_topics(
+        &self,
+        topics: &[NewTopic],
+    ) -> Result<Vec<(String, Ensured)>, ClientError> {
+        let mut ensured = Vec::with_capacity(topics.len());
+        for (topic, result) in self.create_topics(topics).await? {
+            let outcome = match result {
+                Ok(()) => Ensured::Created,
+                Err(ClientError::Broker {
+                    code: ResponseError::TopicAlreadyExists,
+                    ..
+                }) => Ensured::AlreadyThere,
+                Err(error) => return Err(error),
+            };
+            ensured.push((topic, outcome));
+        }
+        let names: Vec<&str> = topics.iter().map(|t| t.name.as_str()).collect();
+        let deadline = self.deadline();
+        self.attempts("waiting for the new topics", deadline, || async {
+            for (_, result) in self.describe_once(&names).await? {
+                result?;
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(ensured)
+    }
+
+    /// Deletes topics, records and all.
+    ///
+    /// # Errors
+    ///
+    /// When no answer came; one that does not exist has `UnknownTopicOrPartition` as its result.
+    pub async fn delete_topics(&self, topics: &[&str]) -> Result<PerItem<String, ()>, ClientError> {
+        let deadline = self.deadline();
+        self.attempts("deleting topics", deadline, || async {
+            let request = DeleteTopicsRequest::default()
+                .with_timeout_ms(self.timeout_ms())
+                .with_topic_names(topics.iter().map(|t| TopicName(text(t))).collect());
+            let response = self.ask_controller(deadline, request).await?;
+            Ok(topics
+                .iter()
+                .map(|topic| {
+                    let found = response
+                        .responses
+                        .iter()
+                        .find(|t| t.name.as_ref().is_some_and(|n| *n.0 == **topic));
+                    let result = match found {
+                        Some(t) => check(
+                            "DeleteTopics",
+                            *topic,
+                            t.error_code,
+                            t.error_message.as_ref(),
+                        ),
+                        None => Err(unanswered("DeleteTopics", *topic)),
+                    };
+                    ((*topic).to_owned(), result)
+                })
+                .collect())
+        })
+        .await
+    }
+
+    /// Describes topics: partitions, leaders, replicas. Asks the brokers and not the client's memory.
+    ///
+    /// # Errors
+    ///
+    /// When no answer came; one that does not exist has `UnknownTopicOrPartition` as its result.
+    pub async fn describe_topics(
+        &self,
+        topics: &[&str],
+    ) -> Result<PerItem<String, TopicMetadata>, ClientError> {
+        self.attempts("describing topics", self.deadline(), || {
+            self.describe_once(topics)
+        })
+        .await
+    }
+
+    async fn describe_once(
+        &self,
+        topics: &[&str],
+    ) -> Result<PerItem<String, TopicMetadata>, ClientError> {
+        let request = MetadataRequest::default()
+            .with_allow_auto_topic_creation(false)
+            .with_topics(Some(
+                topics
+                    .iter()
+                    .map(|t| MetadataRequestTopic::default().with_name(Some(TopicName(text(t)))))
+                    .collect(),
+            ));
+        let response = self.cluster.request_any(request).await?;
+        let metadata = Metadata::of(response);
+        Ok(topics
+            .iter()
+            .map(|topic| {
+                let result = match metadata.topics.get(*topic) {
+                    Some(found) => match found.error {
+                        None => Ok((**found).clone()),
+                        Some(code) => Err(ClientError::broker("Metadata", *topic, code)),
+                    },
+                    None => Err(unanswered("Metadata", *topic)),
+                };
+                ((*topic).to_owned(), result)
+            })
+            .collect())
+    }
+
+    /// All topics, by name.
+    ///
+    /// # Errors
+    ///
+    /// When no answer came.
+    pub async fn list_topics(&self) -> Result<Vec<TopicListing>, ClientError> {
+        self.attempts("listing topics", self.deadline(), || async {
+            let request = MetadataRequest::default()
+                .with_allow_auto_topic_creation(false)
+                .with_topics(None);
+            let response = self.cluster.request_any(request).await?;
+            let mut topics: Vec<_> = Metadata::of(response)
+                .topics
+                .into_values()
+                .map(|topic| TopicListing {
+                    name: Arc::clone(&topic.name),
+                    id: topic.id,
+                    is_internal: topic.is_internal,
+                    partitions: topic.partitions.len(),
+                })
+                .collect();
+            topics.sort_by(|a, b| a.name.cmp(&b.name));
+            Ok(topics)
+        })
+        .await
+    }
+
+    /// Gives topics more partitions: each pair is a topic and the number that it shall have. Keys go to other partitions then.
+    ///
+    /// # Errors
+    ///
+    /// When no answer came; a number that is not larger than the present one is that topic's error `InvalidPartitions`.
+    pub async fn create_partitions(
+        &self,
+        topics: &[(&str, i32)],
+    ) -> Result<PerItem<String, ()>, ClientError> {
+        let deadline = self.deadline();
+        self.attempts("adding partitions", deadline, || async {
+            let request = CreatePartitionsRequest::default()
+                .with_timeout_ms(self.timeout_ms())
+                .with_topics(
+                    topics
+                        .iter()
+                        .map(|(topic, count)| {
+                            CreatePartitionsTopic::default()
+                                .with_name(TopicName(text(topic)))
+                                .with_count(*count)
+                                .with_assignments(None)
+                        })
+                        .collect(),
+                );
+            let response = self.ask_controller(deadline, request).await?;
+            let results = topics
+                .iter()
+                .map(|(topic, _)| {
+                    let found = response.results.iter().find(|t| *t.name.0 == **topic);
+                    let result = match found {
+                        Some(t) => check(
+                            "CreatePartitions",
+                            *topic,
+                            t.error_code,
+                            t.error_message.as_ref(),
+                        ),
+                        None => Err(unanswered("CreatePartitions", *topic)),
+                    };
+                    ((*topic).to_owned(), result)
+                })
+                .collect();
+            self.cluster.request_refresh();
+            Ok(results)
+        })
+        .await
+    }
+}
+
+/// Another attempt, if the controller took none of them for a passing reason (it is elsewhere, or busy).
+fn retry_if_none_went<K>(results: PerItem<K, ()>) -> Result<PerItem<K, ()>, ClientError> {
+    let passing = |result: &Result<(), ClientError>| {
+        result
+            .as_ref()
+            .err()
+            .is_some_and(|e| e.remedy() == Remedy::Retry)
+    };
+    if !results.is_empty() && results.iter().all(|(_, result)| passing(result)) {
+        for (_, result) in results {
+            result?;
+        }
+        return Ok(Vec::new());
+    }
+    Ok(results)
+}
+
+fn creatable(topic: &NewTopic) -> CreatableTopic {
+    CreatableTopic::default()
+        .with_name(TopicName(text(&topic.name)))
+        .with_num_partitions(topic.partitions)
+        .with_replication_factor(topic.replication)
+        .with_configs(
+            topic
+                .configs
+                .iter()
+                .map(|(name, value)| {
+                    CreatableTopicConfig::default()
+                        .with_name(text(name))
+                        .with_value(Some(text(value)))
+                })
+                .collect(),
+        )
+}
