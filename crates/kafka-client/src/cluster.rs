@@ -215,6 +215,17 @@ impl Cluster {
             .await?)
     }
 
+    /// A new connection to a broker, the caller's own: nobody else's requests are on it.
+    pub(crate) async fn dedicated(&self, node: i32) -> Result<Connection, ClientError> {
+        let address = self
+            .metadata()
+            .brokers
+            .get(&node)
+            .map(BrokerAddress::host_port);
+        let address = address.ok_or(ClientError::UnknownBroker(node))?;
+        Ok(Connection::open(&address, &self.shared.config.connect_options()).await?)
+    }
+
     /// Sends to one broker.
     pub(crate) async fn request_to<R: ApiRequest>(
         &self,

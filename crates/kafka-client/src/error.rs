@@ -42,7 +42,8 @@ impl Remedy {
             }
             // The group moved, or its new coordinator still reads the offsets topic.
             E::NotCoordinator | E::CoordinatorNotAvailable => Self::FindCoordinator,
-            E::CoordinatorLoadInProgress => Self::Retry,
+            // A transaction that commits offsets is about to end (KIP-447).
+            E::CoordinatorLoadInProgress | E::UnstableOffsetCommit => Self::Retry,
             // The brokers are busy or short of replicas for the moment; nothing was written.
             E::RequestTimedOut
             | E::NotEnoughReplicas

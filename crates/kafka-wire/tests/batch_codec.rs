@@ -106,6 +106,23 @@ proptest! {
     }
 
     #[test]
+    fn a_batch_split_in_two_has_the_same_records(
+        records in proptest::collection::vec(record(), 0..20),
+        compression in compression(),
+        count in 0u32..25,
+    ) {
+        let mut rest = open_one(encode(&records, compression)).unwrap();
+        let first = rest.split_to(count).unwrap();
+        prop_assert_eq!(first.record_count() as usize, records.len().min(count as usize));
+        prop_assert_eq!(rest.record_count() as usize, records.len() - first.record_count() as usize);
+        let offsets: Vec<_> = first.records().chain(rest.records()).map(|r| r.unwrap().offset).collect();
+        prop_assert_eq!(offsets, (0..records.len() as i64).collect::<Vec<_>>());
+        let mut both = owned(&first).unwrap();
+        both.extend(owned(&rest).unwrap());
+        prop_assert_eq!(both, records);
+    }
+
+    #[test]
     fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         for batch in batches(Bytes::from(bytes)).flatten() {
             if let Ok(batch) = batch.open(LIMIT) {

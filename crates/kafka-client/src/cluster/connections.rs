@@ -13,18 +13,15 @@ use tokio::time::Instant;
 use crate::backoff::Backoff;
 use crate::error::ClientError;
 
-/// What a connection is for. A broker serves a connection serially, so a request behind a long-polling fetch, or a
-/// heartbeat behind a megabyte of records, would wait for it: each of these has a connection of its own.
+/// What a shared connection is for. A broker serves a connection serially, so a small request behind megabytes of records
+/// would wait for them: each of these has a connection of its own. Fetches and the group protocol, which a broker holds
+/// back on purpose, are not here: they use connections that nobody shares, see [`Cluster::dedicated`](super::Cluster).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Purpose {
     /// Metadata, admin requests, offsets of partitions.
     General,
     /// Produce requests.
     Produce,
-    /// Fetch requests.
-    Fetch,
-    /// The group protocol: joins, heartbeats, commits.
-    Coordinator,
 }
 
 /// How long an address may be silent before the next is tried beside it.

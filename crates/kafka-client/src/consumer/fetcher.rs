@@ -1,0 +1,231 @@
+//! Which partitions are fetched from where: the list of partitions, the task a broker, and the routing between them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::broker::BrokerTask;
+use super::config::ConsumerConfig;
+use super::offsets;
+use super::slot::{Slot, Start};
+use crate::cluster::Cluster;
+
+/// How often metadata is asked for while a partition has no leader.
+const LEADERLESS_REFRESH: Duration = Duration::from_millis(250);
+
+/// Handle on the fetching; the last one to go stops its tasks.
+#[derive(Debug, Clone)]
+pub(crate) struct Fetcher {
+    shared: Arc<Shared>,
+    _stop: Arc<DropGuard>,
+}
+
+/// What the tasks share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) cluster: Cluster,
+    pub(super) config: ConsumerConfig,
+    slots: Mutex<Vec<Arc<Slot>>>,
+    brokers: Mutex<HashMap<i32, Route>>,
+    /// Wakes the supervisor: partitions to route, or without an offset.
+    wake: Notify,
+    stop: CancellationToken,
+}
+
+/// The partitions that one broker's task fetches.
+#[derive(Debug)]
+struct Route {
+    list: Arc<BrokerSlots>,
+    _stop: DropGuard,
+}
+
+/// As seen by the task.
+#[derive(Debug, Default)]
+pub(super) struct BrokerSlots {
+    pub(super) slots: Mutex<Vec<Arc<Slot>>>,
+    pub(super) wake: Arc<Notify>,
+}
+
+impl Fetcher {
+    /// Starts the supervisor; brokers' tasks start when there is something to fetch from them.
+    pub(crate) fn start(cluster: Cluster, config: ConsumerConfig) -> Self {
+        let stop = CancellationToken::new();
+        let shared = Arc::new(Shared {
+            cluster,
+            config,
+            slots: Mutex::default(),
+            brokers: Mutex::default(),
+            wake: Notify::new(),
+            stop: stop.clone(),
+        });
+        let supervisor = Arc::clone(&shared);
+        let stopped = stop.clone();
+        tokio::spawn(async move {
+            stopped.run_until_cancelled(supervisor.supervise()).await;
+            // The brokers' tasks end with their routes.
+            supervisor.brokers.lock().clear();
+        });
+        Self {
+            shared,
+            _stop: Arc::new(stop.drop_guard()),
+        }
+    }
+
+    pub(crate) fn config(&self) -> &ConsumerConfig {
+        &self.shared.config
+    }
+
+    /// The most bytes that a batch may take decompressed: as much as a response may have.
+    pub(crate) fn decompressed_limit(&self) -> usize {
+        self.shared.cluster.config().max_response_bytes
+    }
+
+    /// Begins to fetch these partitions.
+    pub(crate) fn add(&self, slots: &[Arc<Slot>]) {
+        let mut unknown = false;
+        for slot in slots {
+            unknown |= self.shared.cluster.track(&slot.id.topic);
+        }
+        self.shared.slots.lock().extend(slots.iter().cloned());
+        if unknown {
+            self.shared.cluster.request_refresh();
+        }
+        self.shared.route();
+        self.shared.wake.notify_one();
+    }
+
+    /// Ends fetching a partition.
+    pub(crate) fn remove(&self, slot: &Arc<Slot>) {
+        self.shared.slots.lock().retain(|s| !Arc::ptr_eq(s, slot));
+        for route in self.shared.brokers.lock().values() {
+            route.list.slots.lock().retain(|s| !Arc::ptr_eq(s, slot));
+        }
+        let mut state = slot.lock();
+        state.clear_buffer();
+        state.in_flight = None;
+        state.fetcher = None;
+    }
+
+    /// Has the partitions without an offset looked after.
+    pub(crate) fn wake(&self) {
+        self.shared.wake.notify_one();
+    }
+}
+
+impl Shared {
+    /// Has the supervisor look at routes and resets.
+    pub(super) fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    async fn supervise(self: &Arc<Self>) {
+        let mut metadata = self.cluster.watch();
+        let mut resets = FuturesUnordered::new();
+        loop {
+            let leaderless = self.route();
+            let missing = self.take_missing_offsets();
+            if !missing.is_empty() {
+                resets.push(offsets::reset(&self.cluster, &self.config, missing));
+            }
+            tokio::select! {
+                () = self.wake.notified() => {}
+                changed = metadata.changed() => if changed.is_err() { return },
+                Some(()) = resets.next() => {}
+                () = tokio::time::sleep(LEADERLESS_REFRESH), if leaderless => self.cluster.request_refresh(),
+            }
+        }
+    }
+
+    /// The partitions that need the reset policy and are not being seen to.
+    fn take_missing_offsets(&self) -> Vec<offsets::Missing> {
+        let slots = self.slots.lock();
+        let mut missing = Vec::new();
+        for slot in slots.iter() {
+            let mut state = slot.lock();
+            if let Start::NeedsReset(outside) = state.start
+                && state.is_held()
+                && state.failure.is_none()
+                && state.resetting != Some(state.seeks)
+            {
+                state.resetting = Some(state.seeks);
+                missing.push(offsets::Missing {
+                    slot: Arc::clone(slot),
+                    outside,
+                    seeks: state.seeks,
+                });
+            }
+        }
+        missing
+    }
+
+    /// Hands every partition to the task of its broker. Returns whether some have none.
+    fn route(self: &Arc<Self>) -> bool {
+        let now = Instant::now();
+        let metadata = self.cluster.metadata();
+        let slots = self.slots.lock();
+        let mut by_node: HashMap<i32, Vec<Arc<Slot>>> = HashMap::new();
+        let mut leaderless = false;
+        for slot in slots.iter() {
+            let preferred = slot
+                .lock()
+                .preferred
+                .filter(|(node, until)| *until > now && metadata.brokers.contains_key(node));
+            let node = preferred
+                .map(|(node, _)| node)
+                .or_else(|| {
+                    let leader = self.cluster.leader(&slot.id.topic, slot.id.partition);
+                    leader.map(|leader| leader.node)
+                })
+                .filter(|node| metadata.brokers.contains_key(node));
+            match node {
+                Some(node) => by_node.entry(node).or_default().push(Arc::clone(slot)),
+                None => {
+                    leaderless = true;
+                    slot.lock().fetcher = None;
+                }
+            }
+        }
+        let mut brokers = self.brokers.lock();
+        if self.stop.is_cancelled() {
+            return false;
+        }
+        brokers.retain(|node, _| by_node.contains_key(node));
+        for (node, slots) in by_node {
+            let route = brokers.entry(node).or_insert_with(|| self.open_route(node));
+            for slot in &slots {
+                let mut state = slot.lock();
+                let same = state
+                    .fetcher
+                    .as_ref()
+                    .is_some_and(|wake| Arc::ptr_eq(wake, &route.list.wake));
+                if !same {
+                    // The answer that may be under way from the broker before is not waited for: that broker may be gone.
+                    state.in_flight = None;
+                    state.fetcher = Some(Arc::clone(&route.list.wake));
+                }
+            }
+            *route.list.slots.lock() = slots;
+            route.list.wake.notify_one();
+        }
+        leaderless
+    }
+
+    fn open_route(self: &Arc<Self>, node: i32) -> Route {
+        let list = Arc::new(BrokerSlots::default());
+        let stop = CancellationToken::new();
+        let task = BrokerTask::new(node, Arc::clone(self), Arc::clone(&list));
+        let stopped = stop.clone();
+        tokio::spawn(async move { stopped.run_until_cancelled(task.run()).await });
+        Route {
+            list,
+            _stop: stop.drop_guard(),
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! The handle on one assigned partition.
+
+use std::sync::Arc;
+
+use kafka_wire::batch::BatchError;
+
+use super::decode::{Decoder, Taken};
+use super::error::ConsumerError;
+use super::fetcher::Fetcher;
+use super::slot::{Ownership, Slot, Start};
+use crate::group::Commits;
+use crate::records::Records;
+use crate::topic_partition::TopicPartition;
+
+/// A partition, owned: whoever has this handle is the only one in the group who reads the partition.
+///
+/// It is taken away in one of two ways. *Revoked*: [`poll`](Self::poll) returns `Ok(None)`; finish what is under way,
+/// commit, drop the handle; the group waits for the drop, for the drain budget at most. *Lost*: everything fails with
+/// [`ConsumerError::Lost`]; another member may own the partition already, so stop and drop the handle.
+///
+/// Dropping a handle that was not revoked leaves the partition unread until the group rebalances.
+#[derive(Debug)]
+pub struct PartitionConsumer {
+    slot: Arc<Slot>,
+    fetcher: Fetcher,
+    commits: Option<Arc<Commits>>,
+    decoder: Option<Box<Decoder>>,
+    /// The count of seeks that the decoder belongs to.
+    seeks: u64,
+    /// What the next poll fails with: it happened behind records that were good.
+    failed: Option<BatchError>,
+}
+
+/// What there is to hand out now.
+enum Step {
+    Records(Records),
+    Ended,
+    Nothing,
+}
+
+impl PartitionConsumer {
+    pub(crate) fn new(slot: Arc<Slot>, fetcher: Fetcher, commits: Option<Arc<Commits>>) -> Self {
+        Self {
+            slot,
+            fetcher,
+            commits,
+            decoder: None,
+            seeks: 0,
+            failed: None,
+        }
+    }
+
+    /// The topic.
+    pub fn topic(&self) -> &Arc<str> {
+        &self.slot.id.topic
+    }
+
+    /// The partition's number.
+    pub fn partition(&self) -> i32 {
+        self.slot.id.partition
+    }
+
+    /// Topic and partition.
+    pub fn topic_partition(&self) -> &TopicPartition {
+        &self.slot.id
+    }
+
+    /// The offset that poll hands out next; none until the committed offset, or the log's end, is known.
+    pub fn position(&self) -> Option<i64> {
+        self.slot.lock().position
+    }
+
+    /// The offset committed last, by this handle or by whoever had the partition before; none if there is none.
+    pub fn committed(&self) -> Option<i64> {
+        self.slot.lock().committed
+    }
+
+    /// One past the last offset that consumers may see, as of the last fetch; none before it.
+    pub fn high_watermark(&self) -> Option<i64> {
+        self.slot.lock().high_watermark
+    }
+
+    /// How many offsets there are between the position and the high watermark, as of the last fetch; none before it.
+    pub fn lag(&self) -> Option<i64> {
+        self.slot.lock().lag()
+    }
+
+    /// Waits for records and returns up to `max_records` (at least 1) of those in memory, or `Ok(None)` once the
+    /// partition is revoked or the group closes: then finish, commit and drop the handle.
+    ///
+    /// Cancel safe: no record is lost when the future is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`ConsumerError::Lost`], for good. [`ConsumerError::Undecodable`], [`ConsumerError::NoOffset`] and
+    /// [`ConsumerError::Fetch`] until what they tell of is gone or somebody seeks past it.
+    pub async fn poll(&mut self, max_records: usize) -> Result<Option<Records>, ConsumerError> {
+        loop {
+            match self.step(max_records)? {
+                Step::Records(records) => return Ok(Some(records)),
+                Step::Ended => return Ok(None),
+                Step::Nothing => self.slot.readable.notified().await,
+            }
+        }
+    }
+
+    /// As [`poll`](Self::poll), without waiting: `Ok(None)` when nothing is in memory, or when the partition is revoked,
+    /// which [`is_revoked`](Self::is_revoked) tells.
+    ///
+    /// # Errors
+    ///
+    /// As [`poll`](Self::poll).
+    pub fn try_poll(&mut self, max_records: usize) -> Result<Option<Records>, ConsumerError> {
+        match self.step(max_records)? {
+            Step::Records(records) => Ok(Some(records)),
+            Step::Ended | Step::Nothing => Ok(None),
+        }
+    }
+
+    /// Commits `next_offset`, the offset to read on from, and waits until Kafka has it. Commits of several partitions
+    /// that wait at the same time go out in one request.
+    ///
+    /// Cancel safe in that the commit goes out all the same.
+    ///
+    /// # Errors
+    ///
+    /// [`ConsumerError::Lost`], [`ConsumerError::CommitBehind`], [`ConsumerError::InvalidOffset`],
+    /// [`ConsumerError::Commit`], [`ConsumerError::CommitTimeout`], and [`ConsumerError::NotAssigned`] without a group.
+    pub async fn commit(&self, next_offset: i64) -> Result<(), ConsumerError> {
+        match &self.commits {
+            Some(commits) => commits.commit(&self.slot, next_offset).await,
+            None => Err(ConsumerError::NotAssigned {
+                partition: self.slot.id.clone(),
+            }),
+        }
+    }
+
+    /// Reads on from `offset`, whatever was read before. A commit may then go back as well. An offset outside of the log
+    /// is treated by the reset policy.
+    ///
+    /// # Errors
+    ///
+    /// [`ConsumerError::InvalidOffset`] when it is negative, [`ConsumerError::Lost`].
+    pub fn seek(&mut self, offset: i64) -> Result<(), ConsumerError> {
+        self.slot.check_not_lost()?;
+        if offset < 0 {
+            return Err(ConsumerError::InvalidOffset {
+                partition: self.slot.id.clone(),
+                offset,
+            });
+        }
+        self.decoder = None;
+        self.failed = None;
+        let mut state = self.slot.lock();
+        state.move_to(offset);
+        state.forget_commits();
+        state.wake_fetcher();
+        Ok(())
+    }
+
+    /// Stops fetching and handing out records, and keeps those in memory.
+    pub fn pause(&mut self) {
+        self.slot.lock().paused = true;
+    }
+
+    /// Goes on after [`pause`](Self::pause), with the records in memory first.
+    pub fn resume(&mut self) {
+        let mut state = self.slot.lock();
+        state.paused = false;
+        state.wake_fetcher();
+        drop(state);
+        self.slot.readable.notify_one();
+    }
+
+    /// Whether the partition is paused.
+    pub fn is_paused(&self) -> bool {
+        self.slot.lock().paused
+    }
+
+    /// Whether the partition is revoked or lost: time to finish.
+    pub fn is_revoked(&self) -> bool {
+        self.slot.ending.is_cancelled()
+    }
+
+    /// Returns once the partition is revoked or lost; for a `select!` around long work.
+    pub async fn revoked(&self) {
+        self.slot.ending.cancelled().await;
+    }
+
+    fn step(&mut self, max_records: usize) -> Result<Step, ConsumerError> {
+        let max_records = max_records.max(1);
+        let mut taken = Taken::default();
+        let mut position;
+        {
+            let mut state = self.slot.lock();
+            match state.ownership {
+                Ownership::Held => {}
+                Ownership::Revoked => return Ok(Step::Ended),
+                Ownership::Lost(reason) => return Err(self.slot.lost_error(reason)),
+            }
+            if state.paused {
+                return Ok(Step::Nothing);
+            }
+            // What came before the failure is handed out first.
+            let drained = self.decoder.is_none() && state.buffer.is_empty();
+            if let Some(failure) = state.failure.clone().filter(|_| drained) {
+                // Without an offset nothing changes until somebody seeks; anything else is tried again.
+                if state.start == Start::Ready {
+                    state.failure = None;
+                    state.wake_fetcher();
+                }
+                return Err(failure);
+            }
+            let Some(start) = state.position.filter(|_| state.start == Start::Ready) else {
+                return Ok(Step::Nothing);
+            };
+            position = start;
+            if self.seeks != state.seeks {
+                self.seeks = state.seeks;
+                self.decoder = None;
+                self.failed = None;
+            }
+        }
+        if let Some(error) = self.failed.take() {
+            return Err(self.undecodable(position, error));
+        }
+        if let Err(error) = self.fill(&mut position, max_records, &mut taken) {
+            self.decoder = None;
+            if taken.records == 0 {
+                return Err(self.undecodable(position, error));
+            }
+            self.failed = Some(error);
+        }
+        self.finish(position, taken)
+    }
+
+    /// Takes from the buffer until there are `max_records`. The slot is locked once a chunk and not while decoding.
+    fn fill(
+        &mut self,
+        position: &mut i64,
+        max_records: usize,
+        taken: &mut Taken,
+    ) -> Result<(), BatchError> {
+        loop {
+            if let Some(decoder) = &mut self.decoder {
+                decoder.take(position, max_records, taken)?;
+                if !decoder.is_finished() {
+                    return Ok(());
+                }
+                self.decoder = None;
+            }
+            if taken.records == max_records {
+                return Ok(());
+            }
+            let chunk = {
+                let mut state = self.slot.lock();
+                let cap = self.fetcher.config().partition_buffer_bytes;
+                let Some(chunk) = state.buffer.pop_front() else {
+                    return Ok(());
+                };
+                let was_full = state.buffered_bytes >= cap;
+                state.buffered_bytes -= chunk.records.len().min(state.buffered_bytes);
+                if was_full && state.buffered_bytes < cap {
+                    state.wake_fetcher();
+                }
+                chunk
+            };
+            let limit = self.fetcher.decompressed_limit();
+            self.decoder = Some(Box::new(Decoder::new(chunk, limit)));
+        }
+    }
+
+    fn finish(&mut self, position: i64, taken: Taken) -> Result<Step, ConsumerError> {
+        let mut state = self.slot.lock();
+        match state.ownership {
+            Ownership::Held => {}
+            Ownership::Revoked => return Ok(Step::Ended),
+            Ownership::Lost(reason) => return Err(self.slot.lost_error(reason)),
+        }
+        state.position = Some(position);
+        for batch in &taken.batches {
+            let header = batch.header();
+            state.note_epoch(header.base_offset, header.partition_leader_epoch);
+        }
+        drop(state);
+        if taken.records == 0 {
+            return Ok(Step::Nothing);
+        }
+        Ok(Step::Records(Records::new(
+            Arc::clone(&self.slot.id.topic),
+            self.slot.id.partition,
+            taken.batches,
+            taken.records,
+            position,
+        )))
+    }
+
+    /// Has the partition fetched again from where it could not be read, after a moment.
+    fn undecodable(&mut self, position: i64, source: BatchError) -> ConsumerError {
+        self.decoder = None;
+        let mut state = self.slot.lock();
+        state.move_to(position);
+        state.hold_back();
+        state.wake_fetcher();
+        self.seeks = state.seeks;
+        ConsumerError::Undecodable {
+            partition: self.slot.id.clone(),
+            offset: position,
+            source,
+        }
+    }
+}
+
+impl Drop for PartitionConsumer {
+    fn drop(&mut self) {
+        self.fetcher.remove(&self.slot);
+        if self.slot.lock().is_held() {
+            tracing::debug!(partition = %self.slot.id, "a partition's handle was dropped though it was not revoked");
+        }
+        self.slot.released.cancel();
+    }
+}

@@ -1,0 +1,267 @@
+//! Fetch requests and what their answers mean for each partition.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use kafka_wire::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_wire::messages::fetch_response::PartitionData;
+use kafka_wire::messages::{FetchRequest, FetchResponse, TopicName};
+use kafka_wire::{ResponseError, StrBytes, batch};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::config::{ConsumerConfig, IsolationLevel};
+use super::decode::{Chunk, end_of};
+use super::error::ConsumerError;
+use super::fetcher::Shared;
+use super::slot::{Slot, SlotState, Start};
+use crate::error::Remedy;
+
+/// How long a replica that the leader named is fetched from before the leader is asked again, as long as metadata lives
+/// in Kafka's clients (KIP-392).
+const PREFERRED_REPLICA_AGE: Duration = Duration::from_secs(300);
+/// A partition that has less than this part of an answer gets a copy of its own: a slice would keep the whole answer in
+/// memory, and many partitions with a small slice each could keep many answers.
+const COPY_BELOW: usize = 8;
+
+/// A partition that goes into a request.
+#[derive(Debug)]
+pub(super) struct Pick {
+    pub(super) slot: Arc<Slot>,
+    offset: i64,
+    leader_epoch: i32,
+    /// Names this fetch of the partition; an answer to any other is dropped.
+    fetch: u64,
+}
+
+/// What an answer calls for.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Received {
+    /// The metadata may be old.
+    pub(super) refresh: bool,
+    /// A partition goes to another broker, or needs an offset.
+    pub(super) reroute: bool,
+}
+
+/// The partition, if it is to be fetched now; or when it may be.
+pub(super) fn pick(
+    slot: &Arc<Slot>,
+    shared: &Shared,
+    wake: &Arc<Notify>,
+    now: Instant,
+) -> Result<Option<Pick>, Instant> {
+    let mut state = slot.lock();
+    let mine = state.fetcher.as_ref().is_some_and(|f| Arc::ptr_eq(f, wake));
+    if !mine
+        || !state.is_held()
+        || state.start != Start::Ready
+        || state.paused
+        || state.failure.is_some()
+        || state.in_flight.is_some()
+        || state.buffered_bytes >= shared.config.partition_buffer_bytes
+    {
+        return Ok(None);
+    }
+    if let Some(later) = state.not_before.filter(|at| *at > now) {
+        return Err(later);
+    }
+    state.fetches += 1;
+    state.in_flight = Some(state.fetches);
+    let leader = shared.cluster.leader(&slot.id.topic, slot.id.partition);
+    Ok(Some(Pick {
+        slot: Arc::clone(slot),
+        offset: state.fetch_offset,
+        leader_epoch: leader.map_or(-1, |l| l.epoch),
+        fetch: state.fetches,
+    }))
+}
+
+impl Pick {
+    /// Lets the partition be picked again.
+    pub(super) fn give_back(&self) {
+        let mut state = self.slot.lock();
+        if state.in_flight == Some(self.fetch) {
+            state.in_flight = None;
+        }
+    }
+}
+
+pub(super) fn build(config: &ConsumerConfig, picks: &[Pick], wait: Duration) -> FetchRequest {
+    let mut topics: Vec<FetchTopic> = Vec::new();
+    let mut index: HashMap<&str, usize> = HashMap::new();
+    for pick in picks {
+        let topic = &pick.slot.id.topic;
+        let at = *index.entry(topic).or_insert_with(|| {
+            let name = TopicName(StrBytes::from_string(topic.to_string()));
+            topics.push(FetchTopic::default().with_topic(name));
+            topics.len() - 1
+        });
+        topics[at].partitions.push(
+            FetchPartition::default()
+                .with_partition(pick.slot.id.partition)
+                .with_current_leader_epoch(pick.leader_epoch)
+                .with_fetch_offset(pick.offset)
+                .with_partition_max_bytes(config.partition_max_bytes),
+        );
+    }
+    let rack = config.client_rack.as_deref().unwrap_or_default();
+    FetchRequest::default()
+        .with_max_wait_ms(i32::try_from(wait.as_millis()).unwrap_or(i32::MAX))
+        .with_min_bytes(config.fetch_min_bytes)
+        .with_max_bytes(config.fetch_max_bytes)
+        .with_isolation_level(config.isolation_level.code())
+        .with_rack_id(StrBytes::from_string(rack.to_owned()))
+        .with_topics(topics)
+}
+
+/// Hands what came to the partitions that it was fetched for.
+pub(super) fn receive(
+    shared: &Shared,
+    node: i32,
+    picks: &[Pick],
+    response: FetchResponse,
+) -> Received {
+    let total: usize = response
+        .responses
+        .iter()
+        .flat_map(|topic| &topic.partitions)
+        .map(|p| p.records.as_ref().map_or(0, Bytes::len))
+        .sum();
+    let by_id: HashMap<(&str, i32), &Pick> = picks
+        .iter()
+        .map(|p| ((&*p.slot.id.topic, p.slot.id.partition), p))
+        .collect();
+    let mut received = Received::default();
+    for topic in response.responses {
+        for data in topic.partitions {
+            if let Some(pick) = by_id.get(&(topic.topic.as_str(), data.partition_index)) {
+                receive_partition(shared, node, pick, data, total, &mut received);
+            }
+        }
+    }
+    for pick in picks {
+        pick.give_back();
+    }
+    received
+}
+
+fn receive_partition(
+    shared: &Shared,
+    node: i32,
+    pick: &Pick,
+    data: PartitionData,
+    total: usize,
+    received: &mut Received,
+) {
+    let slot = &pick.slot;
+    let mut state = slot.lock();
+    if state.in_flight != Some(pick.fetch) || !state.is_held() {
+        return;
+    }
+    let failure = match ResponseError::try_from_code(data.error_code) {
+        None => store(shared, node, pick, &mut state, data, total, received),
+        Some(code) => {
+            let from_replica = state.preferred.take().is_some();
+            received.reroute = true;
+            refused(pick, &mut state, code, from_replica, received)
+        }
+    };
+    if let Some(failure) = failure {
+        drop(state);
+        slot.fail(failure);
+    }
+}
+
+/// What an error of the partition means.
+fn refused(
+    pick: &Pick,
+    state: &mut SlotState,
+    code: ResponseError,
+    from_replica: bool,
+    received: &mut Received,
+) -> Option<ConsumerError> {
+    tracing::debug!(partition = %pick.slot.id, offset = pick.offset, %code, "fetch of a partition failed");
+    if code == ResponseError::OffsetOutOfRange {
+        // A replica may be behind: the leader decides (KIP-392). And what is in memory is handed out first.
+        if !from_replica && state.position == Some(state.fetch_offset) {
+            state.start = Start::NeedsReset(Some(pick.offset));
+        } else {
+            state.hold_back();
+        }
+        return None;
+    }
+    match Remedy::of(code) {
+        Remedy::Fatal => Some(ConsumerError::Fetch {
+            partition: pick.slot.id.clone(),
+            code,
+        }),
+        Remedy::Retry | Remedy::RefreshMetadata | Remedy::FindCoordinator => {
+            state.hold_back();
+            received.refresh = true;
+            None
+        }
+    }
+}
+
+fn store(
+    shared: &Shared,
+    node: i32,
+    pick: &Pick,
+    state: &mut SlotState,
+    data: PartitionData,
+    total: usize,
+    received: &mut Received,
+) -> Option<ConsumerError> {
+    let committed_only = shared.config.isolation_level == IsolationLevel::ReadCommitted;
+    let end = if committed_only && data.last_stable_offset >= 0 {
+        data.last_stable_offset
+    } else {
+        data.high_watermark
+    };
+    state.high_watermark = Some(end);
+    if data.log_start_offset >= 0 {
+        state.log_start = Some(data.log_start_offset);
+    }
+    let replica = data.preferred_read_replica.0;
+    if replica >= 0 && replica != node {
+        state.preferred = Some((replica, Instant::now() + PREFERRED_REPLICA_AGE));
+        received.reroute = true;
+    }
+    let records = data.records.filter(|r| !r.is_empty())?;
+    let Some((next_offset, length)) = end_of(&records) else {
+        // Not one whole batch: reading it says what is wrong.
+        let source = batch::batches(records).next()?.err()?;
+        return Some(ConsumerError::Undecodable {
+            partition: pick.slot.id.clone(),
+            offset: pick.offset,
+            source,
+        });
+    };
+    state.backoff.reset();
+    // A broker may answer with batches that end before the offset asked for, never with only such.
+    if next_offset <= pick.offset {
+        state.hold_back();
+        return None;
+    }
+    let records = if length < total / COPY_BELOW {
+        Bytes::copy_from_slice(&records[..length])
+    } else {
+        records.slice(..length)
+    };
+    let aborted = data.aborted_transactions.filter(|_| committed_only);
+    state.buffered_bytes += length;
+    state.fetch_offset = next_offset;
+    state.buffer.push_back(Chunk {
+        records,
+        aborted: aborted
+            .unwrap_or_default()
+            .iter()
+            .map(|t| (t.producer_id.0, t.first_offset))
+            .collect(),
+        next_offset,
+    });
+    pick.slot.readable.notify_one();
+    None
+}

@@ -1,0 +1,270 @@
+//! What is shared about one assigned partition: by its handle, the task that fetches it, and the group.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::decode::Chunk;
+use super::error::{ConsumerError, LostReason};
+use crate::backoff::Backoff;
+use crate::topic_partition::TopicPartition;
+
+/// Who may do what with the partition. It only ever moves down this list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ownership {
+    /// Read and commit.
+    Held,
+    /// Finish, commit, drop.
+    Revoked,
+    /// Drop.
+    Lost(LostReason),
+}
+
+/// How far the partition is on its way to a position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// The committed offset is being asked for.
+    AwaitsCommitted,
+    /// The log's ends are to be asked for; the offset is the one that is not in the log, if there is one.
+    NeedsReset(Option<i64>),
+    /// It has a position.
+    Ready,
+}
+
+/// One assigned partition.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) id: TopicPartition,
+    state: Mutex<SlotState>,
+    /// Wakes the handle: records, an error, or the end.
+    pub(crate) readable: Notify,
+    /// Cancelled when the partition is revoked or lost.
+    pub(crate) ending: CancellationToken,
+    /// Cancelled when the partition is lost.
+    pub(crate) lost: CancellationToken,
+    /// Cancelled when the handle is dropped.
+    pub(crate) released: CancellationToken,
+}
+
+#[derive(Debug)]
+pub(crate) struct SlotState {
+    pub(crate) ownership: Ownership,
+    pub(crate) start: Start,
+    /// The offset that poll hands out next.
+    pub(crate) position: Option<i64>,
+    /// The offset to fetch next, ahead of the position by what is in memory.
+    pub(crate) fetch_offset: i64,
+    /// Counts seeks, so that answers to fetches from before are told.
+    pub(crate) seeks: u64,
+    /// Counts fetches.
+    pub(crate) fetches: u64,
+    /// The fetch under way; an answer to any other is dropped.
+    pub(crate) in_flight: Option<u64>,
+    /// The count of seeks for which the reset policy is being carried out.
+    pub(crate) resetting: Option<u64>,
+    pub(crate) buffer: VecDeque<Chunk>,
+    pub(crate) buffered_bytes: usize,
+    pub(crate) paused: bool,
+    /// What the next poll fails with.
+    pub(crate) failure: Option<ConsumerError>,
+    /// No fetch before this, after an error.
+    pub(crate) not_before: Option<Instant>,
+    pub(crate) backoff: Backoff,
+    pub(crate) high_watermark: Option<i64>,
+    pub(crate) log_start: Option<i64>,
+    pub(crate) committed: Option<i64>,
+    /// The highest offset that was asked to be committed since the assignment or the last seek.
+    pub(crate) commit_floor: Option<i64>,
+    /// The offset that was committed last since the assignment or the last seek.
+    acknowledged: Option<i64>,
+    /// The leader epochs of what was handed out, each with the offset it begins at (KIP-320); commits carry them.
+    epochs: VecDeque<(i64, i32)>,
+    /// A replica near by that the leader named, and how long to believe it (KIP-392).
+    pub(crate) preferred: Option<(i32, Instant)>,
+    /// Wakes the task that fetches this partition.
+    pub(crate) fetcher: Option<Arc<Notify>>,
+}
+
+impl Slot {
+    pub(crate) fn new(id: TopicPartition, start: Start) -> Self {
+        Self {
+            id,
+            state: Mutex::new(SlotState {
+                ownership: Ownership::Held,
+                start,
+                position: None,
+                fetch_offset: 0,
+                seeks: 0,
+                fetches: 0,
+                in_flight: None,
+                resetting: None,
+                buffer: VecDeque::new(),
+                buffered_bytes: 0,
+                paused: false,
+                failure: None,
+                not_before: None,
+                backoff: Backoff::default(),
+                high_watermark: None,
+                log_start: None,
+                committed: None,
+                commit_floor: None,
+                acknowledged: None,
+                epochs: VecDeque::new(),
+                preferred: None,
+                fetcher: None,
+            }),
+            readable: Notify::new(),
+            ending: CancellationToken::new(),
+            lost: CancellationToken::new(),
+            released: CancellationToken::new(),
+        }
+    }
+
+    pub(crate) fn lock(&self) -> parking_lot::MutexGuard<'_, SlotState> {
+        self.state.lock()
+    }
+
+    /// Asks the holder to finish.
+    pub(crate) fn revoke(&self) {
+        self.end(Ownership::Revoked);
+    }
+
+    /// Takes the partition away.
+    pub(crate) fn lose(&self, reason: LostReason) {
+        self.end(Ownership::Lost(reason));
+    }
+
+    fn end(&self, ownership: Ownership) {
+        {
+            let mut state = self.lock();
+            if matches!(state.ownership, Ownership::Lost(_)) {
+                return;
+            }
+            state.ownership = ownership;
+            state.clear_buffer();
+        }
+        self.ending.cancel();
+        if matches!(ownership, Ownership::Lost(_)) {
+            self.lost.cancel();
+        }
+        self.readable.notify_one();
+    }
+
+    /// What using the partition fails with, once it is lost.
+    pub(crate) fn check_not_lost(&self) -> Result<(), ConsumerError> {
+        match self.lock().ownership {
+            Ownership::Lost(reason) => Err(self.lost_error(reason)),
+            Ownership::Held | Ownership::Revoked => Ok(()),
+        }
+    }
+
+    pub(crate) fn lost_error(&self, reason: LostReason) -> ConsumerError {
+        ConsumerError::Lost {
+            partition: self.id.clone(),
+            reason,
+        }
+    }
+
+    /// Gives the partition a position, in answer to a question that began at `seeks` seeks; a later seek wins.
+    pub(crate) fn start_at(&self, offset: i64, seeks: u64) {
+        let mut state = self.lock();
+        if state.seeks == seeks && state.start != Start::Ready {
+            state.move_to(offset);
+            state.wake_fetcher();
+        }
+    }
+
+    /// Makes the next poll fail.
+    pub(crate) fn fail(&self, error: ConsumerError) {
+        {
+            let mut state = self.lock();
+            state.failure = Some(error);
+            state.hold_back();
+        }
+        self.readable.notify_one();
+    }
+}
+
+impl SlotState {
+    pub(crate) fn is_held(&self) -> bool {
+        self.ownership == Ownership::Held
+    }
+
+    /// Reads on from `offset`; what is in memory and on its way is forgotten.
+    pub(crate) fn move_to(&mut self, offset: i64) {
+        self.start = Start::Ready;
+        self.position = Some(offset);
+        self.fetch_offset = offset;
+        self.seeks += 1;
+        self.in_flight = None;
+        self.clear_buffer();
+        self.epochs.clear();
+        self.failure = None;
+        self.not_before = None;
+    }
+
+    pub(crate) fn clear_buffer(&mut self) {
+        self.buffer.clear();
+        self.buffered_bytes = 0;
+    }
+
+    /// Keeps the partition from being fetched for a while, longer with every failure in a row.
+    pub(crate) fn hold_back(&mut self) {
+        self.not_before = Some(Instant::now() + self.backoff.next());
+    }
+
+    pub(crate) fn wake_fetcher(&self) {
+        if let Some(fetcher) = &self.fetcher {
+            fetcher.notify_one();
+        }
+    }
+
+    /// Notes that records from `offset` on have this leader epoch.
+    pub(crate) fn note_epoch(&mut self, offset: i64, epoch: i32) {
+        if self.epochs.back().is_none_or(|(_, last)| *last != epoch) {
+            self.epochs.push_back((offset, epoch));
+        }
+    }
+
+    /// The leader epoch of the record before `offset`, −1 where unknown.
+    pub(crate) fn epoch_before(&self, offset: i64) -> i32 {
+        self.epochs
+            .iter()
+            .rev()
+            .find(|(from, _)| *from < offset)
+            .map_or(-1, |(_, epoch)| *epoch)
+    }
+
+    /// Notes that `offset` is committed.
+    pub(crate) fn acknowledge_commit(&mut self, offset: i64) {
+        self.committed = Some(offset);
+        self.acknowledged = Some(offset);
+        // What lies before can only be asked for after a seek, and then anew.
+        while self.epochs.get(1).is_some_and(|(from, _)| *from < offset) {
+            self.epochs.pop_front();
+        }
+    }
+
+    /// Notes that the commit of `offset` failed: it does not stand in the way of a lower one.
+    pub(crate) fn refuse_commit(&mut self, offset: i64) {
+        if self.commit_floor == Some(offset) {
+            self.commit_floor = self.acknowledged;
+        }
+    }
+
+    /// Lets the next commit go back: the holder sought.
+    pub(crate) fn forget_commits(&mut self) {
+        self.commit_floor = None;
+        self.acknowledged = None;
+    }
+
+    /// max(end − max(position, log start), 0); unknown before the first fetch.
+    pub(crate) fn lag(&self) -> Option<i64> {
+        let position = self.position?.max(self.log_start.unwrap_or(0));
+        Some((self.high_watermark? - position).max(0))
+    }
+}

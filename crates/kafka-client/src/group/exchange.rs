@@ -1,0 +1,455 @@
+//! The exchanges with the coordinator, each one attempt, and what their answers say in terms of the membership.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kafka_wire::messages::join_group_request::JoinGroupRequestProtocol;
+use kafka_wire::messages::join_group_response::JoinGroupResponseMember;
+use kafka_wire::messages::leave_group_request::MemberIdentity;
+use kafka_wire::messages::offset_fetch_request::OffsetFetchRequestTopic;
+use kafka_wire::messages::sync_group_request::SyncGroupRequestAssignment;
+use kafka_wire::messages::{
+    GroupId, HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
+    OffsetFetchRequest, SyncGroupRequest, TopicName,
+};
+use kafka_wire::{ResponseError, StrBytes};
+use tokio::time::Instant;
+
+use super::assignor::{Assignor, Member};
+use super::config::GroupConfig;
+use super::coordinator::{Coordinator, Lane};
+use super::membership::{Input, Joined};
+use super::protocol;
+use crate::backoff::Backoff;
+use crate::cluster::{Cluster, Metadata};
+use crate::consumer::{ConsumerError, IsolationLevel, Slot, Start, TopicPartition};
+use crate::error::{ClientError, Remedy};
+
+/// The name of the group protocol that consumers speak.
+const PROTOCOL_TYPE: &str = "consumer";
+/// What the broker may take longer than the rebalance timeout, as in Java's client.
+const REBALANCE_SLACK: Duration = Duration::from_secs(5);
+/// How long the leader waits for the metadata of topics that it does not know.
+const METADATA_WAIT: Duration = Duration::from_secs(5);
+
+/// What every exchange needs.
+pub(super) struct Context {
+    pub(super) cluster: Cluster,
+    pub(super) coordinator: Arc<Coordinator>,
+    pub(super) config: GroupConfig,
+}
+
+/// Who asks.
+pub(super) struct Me {
+    pub(super) member_id: Arc<str>,
+    pub(super) generation: i32,
+    pub(super) owned: Vec<TopicPartition>,
+}
+
+/// How a join, sync or leave ended.
+pub(super) struct Answer {
+    pub(super) input: Input,
+    /// The partitions by topic that were shared out, if this member leads.
+    pub(super) shared_out: Option<BTreeMap<Arc<str>, i32>>,
+    /// The assignor that the group uses, when it was joined.
+    pub(super) assignor: Option<Assignor>,
+}
+
+impl From<Input> for Answer {
+    fn from(input: Input) -> Self {
+        Self {
+            input,
+            shared_out: None,
+            assignor: None,
+        }
+    }
+}
+
+impl Context {
+    fn group_id(&self) -> GroupId {
+        GroupId(string(&self.config.group_id))
+    }
+
+    fn instance_id(&self) -> Option<StrBytes> {
+        self.config.group_instance_id.as_deref().map(string)
+    }
+
+    /// The bound on a join or sync, which the broker holds back until all members have joined or the leader has synced.
+    fn rebalance_deadline(&self) -> Duration {
+        let request_timeout = self.cluster.config().request_timeout;
+        request_timeout.max(self.config.rebalance_timeout + REBALANCE_SLACK)
+    }
+
+    fn failed(&self, what: &str, error: &ClientError) {
+        tracing::warn!(group = %self.config.group_id, %error, "{what} failed");
+    }
+}
+
+pub(super) async fn join(context: Arc<Context>, me: Me) -> Answer {
+    let request = match join_request(&context, &me) {
+        Ok(request) => request,
+        Err(error) => {
+            tracing::error!(group = %context.config.group_id, %error, "cannot join");
+            return refuse_join(ResponseError::InvalidRequest, "");
+        }
+    };
+    let deadline = context.rebalance_deadline();
+    let answer = context
+        .coordinator
+        .request(Lane::Join, request, deadline)
+        .await;
+    let response = match answer {
+        Ok(response) => response,
+        Err(error) => {
+            context.failed("joining", &error);
+            return match error {
+                ClientError::Broker { code, .. } => refuse_join(code, ""),
+                error if !error.is_retriable() => {
+                    refuse_join(ResponseError::UnsupportedVersion, "")
+                }
+                _ => Input::Unanswered.into(),
+            };
+        }
+    };
+    if let Some(code) = ResponseError::try_from_code(response.error_code) {
+        context.coordinator.heed(code);
+        if code != ResponseError::MemberIdRequired {
+            tracing::info!(group = %context.config.group_id, %code, "the join was refused");
+        }
+        return refuse_join(code, &response.member_id);
+    }
+    joined(&context, response)
+}
+
+fn refuse_join(code: ResponseError, member_id: &str) -> Answer {
+    let member_id = Arc::from(member_id);
+    Input::JoinRefused { code, member_id }.into()
+}
+
+fn join_request(context: &Context, me: &Me) -> Result<JoinGroupRequest, protocol::ProtocolError> {
+    let config = &context.config;
+    let mut protocols = Vec::new();
+    for assignor in &config.assignors {
+        let rack = config.consumer.client_rack.as_deref();
+        let owned = if assignor.is_cooperative() {
+            &me.owned[..]
+        } else {
+            &[]
+        };
+        let metadata = protocol::encode_subscription(&config.topics, owned, me.generation, rack)?;
+        protocols.push(
+            JoinGroupRequestProtocol::default()
+                .with_name(StrBytes::from_static_str(assignor.name()))
+                .with_metadata(metadata),
+        );
+    }
+    Ok(JoinGroupRequest::default()
+        .with_group_id(context.group_id())
+        .with_session_timeout_ms(millis(config.session_timeout))
+        .with_rebalance_timeout_ms(millis(config.rebalance_timeout))
+        .with_member_id(string(&me.member_id))
+        .with_group_instance_id(context.instance_id())
+        .with_protocol_type(StrBytes::from_static_str(PROTOCOL_TYPE))
+        .with_protocols(protocols))
+}
+
+fn joined(context: &Context, response: JoinGroupResponse) -> Answer {
+    let assignor = response
+        .protocol_name
+        .as_deref()
+        .and_then(Assignor::by_name);
+    let Some(assignor) = assignor else {
+        tracing::error!(group = %context.config.group_id, protocol = ?response.protocol_name, "the group uses an assignor that is not known");
+        return refuse_join(ResponseError::InconsistentGroupProtocol, "");
+    };
+    let leads = response.leader == response.member_id;
+    let lead = (leads && !response.skip_assignment).then(|| {
+        response
+            .members
+            .into_iter()
+            .filter_map(|m| member(context, m))
+            .collect()
+    });
+    Answer {
+        input: Input::Joined(Joined {
+            generation: response.generation_id,
+            member_id: Arc::from(response.member_id.as_str()),
+            lead,
+        }),
+        shared_out: None,
+        assignor: Some(assignor),
+    }
+}
+
+/// A member whose subscription cannot be read gets nothing; the others are not to suffer for it.
+fn member(context: &Context, member: JoinGroupResponseMember) -> Option<Member> {
+    let id = Arc::from(member.member_id.as_str());
+    let instance = member.group_instance_id.map(|i| Arc::from(i.as_str()));
+    protocol::decode_member(id, instance, member.metadata)
+        .inspect_err(|error| tracing::warn!(group = %context.config.group_id, member = %member.member_id, %error, "a member's subscription cannot be read"))
+        .ok()
+}
+
+pub(super) async fn sync(
+    context: Arc<Context>,
+    me: Me,
+    assignor: Assignor,
+    lead: Option<Vec<Member>>,
+) -> Answer {
+    let mut shared_out = None;
+    let mut assignments = Vec::new();
+    if let Some(members) = lead {
+        let counts = subscribed_counts(&context.cluster, &members).await;
+        for (member, partitions) in assignor.assign(&members, &counts) {
+            match protocol::encode_assignment(&partitions) {
+                Ok(bytes) => assignments.push(
+                    SyncGroupRequestAssignment::default()
+                        .with_member_id(string(&member))
+                        .with_assignment(bytes),
+                ),
+                Err(error) => {
+                    tracing::error!(group = %context.config.group_id, %error, "cannot assign");
+                    return Input::SyncRefused(ResponseError::InvalidRequest).into();
+                }
+            }
+        }
+        shared_out = Some(counts);
+    }
+    let request = SyncGroupRequest::default()
+        .with_group_id(context.group_id())
+        .with_generation_id(me.generation)
+        .with_member_id(string(&me.member_id))
+        .with_group_instance_id(context.instance_id())
+        .with_protocol_type(Some(StrBytes::from_static_str(PROTOCOL_TYPE)))
+        .with_protocol_name(Some(StrBytes::from_static_str(assignor.name())))
+        .with_assignments(assignments);
+    let deadline = context.rebalance_deadline();
+    let answer = context
+        .coordinator
+        .request(Lane::Join, request, deadline)
+        .await;
+    let input = match answer {
+        Err(error) => {
+            context.failed("syncing", &error);
+            Input::Unanswered
+        }
+        Ok(response) => match ResponseError::try_from_code(response.error_code) {
+            Some(code) => {
+                context.coordinator.heed(code);
+                Input::SyncRefused(code)
+            }
+            None => match protocol::decode_assignment(response.assignment) {
+                Ok(partitions) => Input::Synced(partitions.into_iter().collect()),
+                Err(error) => {
+                    tracing::error!(group = %context.config.group_id, %error, "the assignment cannot be read");
+                    Input::Unanswered
+                }
+            },
+        },
+    };
+    Answer {
+        shared_out,
+        ..input.into()
+    }
+}
+
+/// The partitions of every topic that any member subscribes to, as far as the topics exist.
+async fn subscribed_counts(cluster: &Cluster, members: &[Member]) -> BTreeMap<Arc<str>, i32> {
+    let topics: Vec<_> = members
+        .iter()
+        .flat_map(|m| m.topics.iter().cloned())
+        .collect();
+    let mut unknown = false;
+    for topic in &topics {
+        unknown |= cluster.track(topic);
+    }
+    let metadata = cluster.metadata();
+    unknown |= topics.iter().any(|t| !metadata.topics.contains_key(t));
+    if unknown && let Err(error) = cluster.refresh(Instant::now() + METADATA_WAIT).await {
+        tracing::warn!(%error, "cannot learn the partitions of all topics");
+    }
+    partition_counts(&cluster.metadata(), topics.iter())
+}
+
+/// The number of partitions of each topic that exists; 0 of one that does not.
+pub(super) fn partition_counts<'a>(
+    metadata: &Metadata,
+    topics: impl Iterator<Item = &'a Arc<str>>,
+) -> BTreeMap<Arc<str>, i32> {
+    topics
+        .map(|topic| {
+            let count = metadata.topics.get(topic).map_or(0, |t| t.partitions.len());
+            (Arc::clone(topic), i32::try_from(count).unwrap_or(i32::MAX))
+        })
+        .collect()
+}
+
+/// One heartbeat; none without an answer.
+pub(super) async fn heartbeat(
+    context: Arc<Context>,
+    member_id: Arc<str>,
+    generation: i32,
+) -> Option<Result<(), ResponseError>> {
+    let request = HeartbeatRequest::default()
+        .with_group_id(context.group_id())
+        .with_generation_id(generation)
+        .with_member_id(string(&member_id))
+        .with_group_instance_id(context.instance_id());
+    // A silent coordinator must not keep the member from finding the next one within the session timeout.
+    let patience = context.config.session_timeout / 3;
+    let deadline = context.cluster.config().request_timeout.min(patience);
+    match context
+        .coordinator
+        .request(Lane::Member, request, deadline)
+        .await
+    {
+        Ok(response) => Some(match ResponseError::try_from_code(response.error_code) {
+            Some(code) => {
+                context.coordinator.heed(code);
+                Err(code)
+            }
+            None => Ok(()),
+        }),
+        Err(error) => {
+            context.failed("heartbeat", &error);
+            None
+        }
+    }
+}
+
+/// Tells the coordinator that the member is gone. A coordinator that cannot be told finds out by the session timeout.
+pub(super) async fn leave(context: Arc<Context>, member_id: Arc<str>) -> Answer {
+    let me = MemberIdentity::default()
+        .with_member_id(string(&member_id))
+        .with_group_instance_id(context.instance_id());
+    let request = LeaveGroupRequest::default()
+        .with_group_id(context.group_id())
+        .with_members(vec![me]);
+    let deadline = context.cluster.config().request_timeout;
+    if let Err(error) = context
+        .coordinator
+        .request(Lane::Member, request, deadline)
+        .await
+    {
+        context.failed("leaving", &error);
+    }
+    Input::Left.into()
+}
+
+/// Gives newly assigned partitions their committed offsets; asks again until each has its answer or is gone.
+pub(super) async fn fetch_committed(context: Arc<Context>, slots: Vec<Arc<Slot>>) {
+    let mut waiting: Vec<_> = slots
+        .into_iter()
+        .map(|slot| {
+            let seeks = slot.lock().seeks;
+            (slot, seeks)
+        })
+        .collect();
+    let mut backoff = Backoff::default();
+    loop {
+        waiting.retain(|(slot, _)| !slot.ending.is_cancelled() && !slot.released.is_cancelled());
+        if waiting.is_empty() {
+            return;
+        }
+        match ask_committed(&context, &waiting).await {
+            Ok(answers) => waiting.retain(|(slot, seeks)| {
+                let answer = answers.get(&slot.id);
+                !answer.is_some_and(|answer| take_committed(slot, *seeks, answer))
+            }),
+            Err(error) if error.is_retriable() => context.failed("fetching offsets", &error),
+            Err(error) => {
+                for (slot, _) in waiting {
+                    slot.fail(ConsumerError::Client(error.clone()));
+                }
+                return;
+            }
+        }
+        if waiting.is_empty() {
+            return;
+        }
+        tokio::time::sleep(backoff.next()).await;
+    }
+}
+
+type Committed = BTreeMap<TopicPartition, Result<Option<i64>, ResponseError>>;
+
+async fn ask_committed(
+    context: &Context,
+    slots: &[(Arc<Slot>, u64)],
+) -> Result<Committed, ClientError> {
+    let mut topics: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
+    for (slot, _) in slots {
+        topics
+            .entry(&slot.id.topic)
+            .or_default()
+            .push(slot.id.partition);
+    }
+    let topics = topics.into_iter().map(|(topic, partitions)| {
+        OffsetFetchRequestTopic::default()
+            .with_name(TopicName(string(topic)))
+            .with_partition_indexes(partitions)
+    });
+    // Offsets of transactions that are still open would be read twice (KIP-447).
+    let stable = context.config.consumer.isolation_level == IsolationLevel::ReadCommitted;
+    let request = OffsetFetchRequest::default()
+        .with_group_id(context.group_id())
+        .with_topics(Some(topics.collect()))
+        .with_require_stable(stable);
+    let deadline = context.cluster.config().request_timeout;
+    let response = context
+        .coordinator
+        .request(Lane::Member, request, deadline)
+        .await?;
+    if let Some(code) = ResponseError::try_from_code(response.error_code) {
+        context.coordinator.heed(code);
+        let group = format!("group {}", context.config.group_id);
+        return Err(ClientError::broker("OffsetFetch", group, code));
+    }
+    let mut answers = Committed::new();
+    for topic in response.topics {
+        let name: Arc<str> = Arc::from(topic.name.as_str());
+        for p in topic.partitions {
+            let id = TopicPartition::new(Arc::clone(&name), p.partition_index);
+            let answer = match ResponseError::try_from_code(p.error_code) {
+                Some(code) => Err(code),
+                None => Ok((p.committed_offset >= 0).then_some(p.committed_offset)),
+            };
+            answers.insert(id, answer);
+        }
+    }
+    Ok(answers)
+}
+
+/// Returns whether that was an answer that needs no other.
+fn take_committed(slot: &Slot, seeks: u64, answer: &Result<Option<i64>, ResponseError>) -> bool {
+    match answer {
+        Ok(committed) => {
+            slot.lock().committed = *committed;
+            match committed {
+                Some(offset) => slot.start_at(*offset, seeks),
+                None => {
+                    let mut state = slot.lock();
+                    if state.seeks == seeks {
+                        state.start = Start::NeedsReset(None);
+                    }
+                }
+            }
+            true
+        }
+        Err(code) if Remedy::of(*code) == Remedy::Fatal => {
+            let error = ClientError::broker("OffsetFetch", slot.id.to_string(), *code);
+            slot.fail(ConsumerError::Client(error));
+            true
+        }
+        Err(_) => false,
+    }
+}
+
+fn string(s: &str) -> StrBytes {
+    StrBytes::from_string(s.to_owned())
+}
+
+fn millis(duration: Duration) -> i32 {
+    i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
+}

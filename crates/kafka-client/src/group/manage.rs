@@ -1,0 +1,536 @@
+//! The loop that keeps a membership: it waits for what happens, asks [`membership`](super::membership) what to do, and
+//! does it. Nothing else changes the membership, and nothing here is waited for anywhere but in [`Manager::next_event`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use kafka_wire::ResponseError;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::assignor::{Assignor, Member};
+use super::commit::{self, Identity, Refusal};
+use super::coordinator::Coordinator;
+use super::exchange::{self, Answer, Context};
+use super::membership::{Action, Input, Membership, NO_GENERATION};
+use super::state::GroupPhase;
+use super::{GroupEvent, Shared};
+use crate::backoff::Backoff;
+use crate::cluster::{Cluster, Metadata};
+use crate::consumer::{
+    ConsumerError, Fetcher, LostReason, PartitionConsumer, Slot, Start, TopicPartition,
+};
+
+/// How often metadata is asked for while a subscribed topic does not exist.
+const MISSING_TOPIC_REFRESH: Duration = Duration::from_secs(1);
+
+/// Starts the tasks of a group; they end with the membership or when `stop` is cancelled.
+pub(super) fn spawn(cluster: Cluster, shared: Arc<Shared>, stop: &CancellationToken) {
+    let coordinator = Arc::new(Coordinator::new(
+        cluster.clone(),
+        Arc::clone(&shared.config.group_id),
+    ));
+    let (identity, follow_identity) = watch::channel(None);
+    let (refuse, refusals) = mpsc::channel(16);
+    let commits = commit::run(
+        Arc::clone(&shared.commits),
+        Arc::clone(&coordinator),
+        follow_identity,
+        refuse,
+        cluster.config().request_timeout,
+    );
+    let stopped = stop.clone();
+    tokio::spawn(async move { stopped.run_until_cancelled(commits).await });
+
+    for topic in &shared.config.topics {
+        cluster.track(topic);
+    }
+    cluster.request_refresh();
+    let manager = Manager::new(cluster, shared, coordinator, identity, refusals);
+    let stopped = stop.clone();
+    tokio::spawn(async move { stopped.run_until_cancelled(manager.run()).await });
+}
+
+struct Manager {
+    context: Arc<Context>,
+    shared: Arc<Shared>,
+    membership: Membership,
+    fetcher: Fetcher,
+    identity: watch::Sender<Option<Identity>>,
+    refusals: mpsc::Receiver<Refusal>,
+    metadata: watch::Receiver<Arc<Metadata>>,
+    closing: watch::Receiver<Option<Duration>>,
+    /// The join, sync or leave under way: there is at most one.
+    exchange: Option<BoxFuture<'static, Answer>>,
+    backoff: Backoff,
+    heartbeat: Heartbeat,
+    drain: Option<Drain>,
+    /// Questions for committed offsets.
+    starts: FuturesUnordered<BoxFuture<'static, ()>>,
+    /// The assignor of the generation.
+    assignor: Option<Assignor>,
+    /// What this member, as the leader, shared out: the number of partitions by topic.
+    shared_out: Option<BTreeMap<Arc<str>, i32>>,
+}
+
+#[derive(Default)]
+struct Heartbeat {
+    on: bool,
+    next: Option<Instant>,
+    under_way: Option<BoxFuture<'static, HeartbeatAnswer>>,
+    /// When the coordinator was last heard to know this member.
+    heard: Option<Instant>,
+}
+
+/// The generation that was sent, and the answer if there was one.
+type HeartbeatAnswer = (i32, Option<Result<(), ResponseError>>);
+
+/// Partitions that are being let go of.
+struct Drain {
+    slots: Vec<Arc<Slot>>,
+    deadline: Instant,
+}
+
+/// What the loop waits for.
+enum Event {
+    Answer(Answer),
+    Heartbeat(i32, Option<Result<(), ResponseError>>),
+    HeartbeatDue,
+    Drained,
+    DrainBudgetOver,
+    Refused(Refusal),
+    Close,
+    MetadataChanged,
+    TopicMissing,
+    Nothing,
+}
+
+/// However the loop ends, nobody is left waiting.
+struct EndOnDrop(Arc<Shared>);
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        let phase = self.0.status.borrow().phase;
+        if !matches!(phase, GroupPhase::Closed | GroupPhase::Failed) {
+            self.0.end(GroupPhase::Closed, LostReason::Closed);
+        }
+    }
+}
+
+impl Manager {
+    fn new(
+        cluster: Cluster,
+        shared: Arc<Shared>,
+        coordinator: Arc<Coordinator>,
+        identity: watch::Sender<Option<Identity>>,
+        refusals: mpsc::Receiver<Refusal>,
+    ) -> Self {
+        let config = &shared.config;
+        let cooperative = config.assignors.iter().all(|a| a.is_cooperative());
+        Self {
+            membership: Membership::new(cooperative, config.group_instance_id.is_some()),
+            fetcher: Fetcher::start(cluster.clone(), config.consumer.clone()),
+            metadata: cluster.watch(),
+            closing: shared.closing.subscribe(),
+            context: Arc::new(Context {
+                cluster,
+                coordinator,
+                config: config.clone(),
+            }),
+            shared,
+            identity,
+            refusals,
+            exchange: None,
+            backoff: Backoff::default(),
+            heartbeat: Heartbeat::default(),
+            drain: None,
+            starts: FuturesUnordered::new(),
+            assignor: None,
+            shared_out: None,
+        }
+    }
+
+    async fn run(mut self) {
+        let _end = EndOnDrop(Arc::clone(&self.shared));
+        self.step(Input::Start);
+        while !matches!(
+            self.membership.phase(),
+            GroupPhase::Closed | GroupPhase::Failed
+        ) {
+            let event = self.next_event().await;
+            self.handle(event);
+        }
+    }
+
+    async fn next_event(&mut self) -> Event {
+        let heartbeat_at = self.heartbeat.due(self.context.config.session_timeout);
+        let missing = self.has_missing_topic();
+        tokio::select! {
+            answer = or_never(self.exchange.as_mut()) => {
+                self.exchange = None;
+                Event::Answer(answer)
+            }
+            (generation, result) = or_never(self.heartbeat.under_way.as_mut()) => {
+                self.heartbeat.under_way = None;
+                Event::Heartbeat(generation, result)
+            }
+            () = sleep_until(heartbeat_at) => Event::HeartbeatDue,
+            event = drained(self.drain.as_ref(), &self.shared) => event,
+            Some(refusal) = self.refusals.recv() => Event::Refused(refusal),
+            Ok(()) = self.closing.changed() => Event::Close,
+            Ok(()) = self.metadata.changed() => Event::MetadataChanged,
+            () = tokio::time::sleep(MISSING_TOPIC_REFRESH), if missing => Event::TopicMissing,
+            Some(()) = self.starts.next() => Event::Nothing,
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Answer(answer) => {
+                self.assignor = answer.assignor.or(self.assignor);
+                if let Some(counts) = answer.shared_out {
+                    self.shared_out = Some(counts);
+                }
+                if matches!(answer.input, Input::Joined(_) | Input::Synced(_)) {
+                    self.backoff.reset();
+                    self.heartbeat.heard = Some(Instant::now());
+                }
+                self.step(answer.input);
+                self.check_topics();
+            }
+            Event::Heartbeat(generation, result) => self.heartbeat_answered(generation, result),
+            Event::HeartbeatDue => self.heartbeat_due(),
+            Event::Drained => {
+                self.drain = None;
+                self.step(Input::Released);
+            }
+            Event::DrainBudgetOver => {
+                tracing::warn!(group = %self.context.config.group_id, "revoked partitions were not released within the drain budget");
+                self.drain = None;
+                self.step(Input::DrainBudgetOver);
+            }
+            Event::Refused(refusal) => self.step(Input::Refused {
+                generation: refusal.generation,
+                code: refusal.code,
+            }),
+            Event::Close => self.step(Input::Close),
+            Event::MetadataChanged => self.check_topics(),
+            Event::TopicMissing => self.context.cluster.request_refresh(),
+            Event::Nothing => {}
+        }
+    }
+
+    fn step(&mut self, input: Input) {
+        tracing::trace!(group = %self.context.config.group_id, ?input, "membership");
+        let before = self.membership.phase();
+        for action in self.membership.step(input) {
+            self.act(action);
+        }
+        let membership = &self.membership;
+        let protocol = self.assignor.map(Assignor::name);
+        let phase = membership.phase();
+        if phase != before {
+            tracing::info!(
+                group = %self.context.config.group_id,
+                member = %membership.member_id(),
+                generation = membership.generation(),
+                phase = phase.as_str(),
+                partitions = membership.owned().len(),
+                "membership"
+            );
+        }
+        self.shared.status.send_if_modified(|status| {
+            let generation = membership.generation();
+            let mut new = status.clone();
+            new.phase = phase;
+            new.generation = (generation != NO_GENERATION).then_some(generation);
+            new.member_id = Arc::clone(membership.member_id());
+            new.is_leader = membership.is_leader();
+            if new.protocol.as_deref() != protocol {
+                new.protocol = protocol.map(Arc::from);
+            }
+            let changed = *status != new;
+            *status = new;
+            changed
+        });
+        self.publish_identity();
+    }
+
+    /// Commits are sent as the member that it is now.
+    fn publish_identity(&self) {
+        let generation = self.membership.generation();
+        let identity = (generation != NO_GENERATION).then(|| Identity {
+            member_id: Arc::clone(self.membership.member_id()),
+            generation,
+            instance: self.context.config.group_instance_id.clone(),
+        });
+        self.identity.send_if_modified(|current| {
+            let changed = *current != identity;
+            *current = identity;
+            changed
+        });
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Join { retry } => self.join(retry),
+            Action::Sync { lead } => self.sync(lead),
+            Action::Heartbeat(on) => self
+                .heartbeat
+                .set(on, self.context.config.heartbeat_interval),
+            Action::Revoke(partitions) => {
+                let slots = self.slots_of(&partitions);
+                for slot in &slots {
+                    slot.revoke();
+                }
+                self.begin_drain(slots);
+            }
+            Action::Lose(partitions, reason) => {
+                tracing::warn!(group = %self.context.config.group_id, %reason, partitions = partitions.len(), "partitions were lost");
+                let slots = self.slots_of(&partitions);
+                for slot in &slots {
+                    slot.lose(reason);
+                }
+                self.shared.commits.wake();
+                self.begin_drain(slots);
+            }
+            Action::Forget(partitions) => {
+                self.drain = None;
+                let slots = self.slots_of(&partitions);
+                self.shared
+                    .slots
+                    .lock()
+                    .retain(|slot| !partitions.contains(&slot.id));
+                for slot in slots {
+                    // Whoever still wants to commit for it comes too late.
+                    slot.lose(LostReason::IllegalGeneration);
+                }
+                self.shared.commits.wake();
+            }
+            Action::Assign(partitions) => self.assign(partitions),
+            Action::Leave => {
+                let context = Arc::clone(&self.context);
+                let member_id = Arc::clone(self.membership.member_id());
+                self.exchange = Some(Box::pin(exchange::leave(context, member_id)));
+            }
+            Action::End(code) => self.end(code),
+        }
+    }
+
+    fn join(&mut self, retry: bool) {
+        let given_up = self.exchange.take().is_some();
+        self.shared_out = None;
+        let wait = retry.then(|| self.backoff.next());
+        let me = exchange::Me {
+            member_id: Arc::clone(self.membership.member_id()),
+            generation: self.membership.generation(),
+            owned: self.membership.owned().iter().cloned().collect(),
+        };
+        let context = Arc::clone(&self.context);
+        self.exchange = Some(Box::pin(async move {
+            if given_up {
+                context.coordinator.drop_join().await;
+            }
+            if let Some(wait) = wait {
+                tokio::time::sleep(wait).await;
+            }
+            exchange::join(context, me).await
+        }));
+    }
+
+    fn sync(&mut self, lead: Option<Vec<Member>>) {
+        let Some(assignor) = self.assignor else {
+            return; // Never: it came with the generation.
+        };
+        let me = exchange::Me {
+            member_id: Arc::clone(self.membership.member_id()),
+            generation: self.membership.generation(),
+            owned: Vec::new(),
+        };
+        let context = Arc::clone(&self.context);
+        self.exchange = Some(Box::pin(exchange::sync(context, me, assignor, lead)));
+    }
+
+    fn assign(&mut self, partitions: BTreeSet<TopicPartition>) {
+        if partitions.is_empty() {
+            return;
+        }
+        let slots: Vec<_> = partitions
+            .into_iter()
+            .map(|id| Arc::new(Slot::new(id, Start::AwaitsCommitted)))
+            .collect();
+        self.shared.slots.lock().extend(slots.iter().cloned());
+        self.fetcher.add(&slots);
+        for slot in &slots {
+            let commits = Some(Arc::clone(&self.shared.commits));
+            let handle = PartitionConsumer::new(Arc::clone(slot), self.fetcher.clone(), commits);
+            self.shared.events.push(GroupEvent::Assigned(handle));
+        }
+        let context = Arc::clone(&self.context);
+        let fetcher = self.fetcher.clone();
+        self.starts.push(Box::pin(async move {
+            exchange::fetch_committed(context, slots).await;
+            fetcher.wake();
+        }));
+    }
+
+    fn slots_of(&self, partitions: &BTreeSet<TopicPartition>) -> Vec<Arc<Slot>> {
+        let slots = self.shared.slots.lock();
+        slots
+            .iter()
+            .filter(|slot| partitions.contains(&slot.id))
+            .cloned()
+            .collect()
+    }
+
+    fn begin_drain(&mut self, slots: Vec<Arc<Slot>>) {
+        self.shared.events.drop_ended();
+        let config = &self.context.config;
+        let budget = self.closing.borrow().unwrap_or(config.drain_budget);
+        self.drain = Some(Drain {
+            slots,
+            deadline: Instant::now() + budget,
+        });
+    }
+
+    fn end(&mut self, code: Option<ResponseError>) {
+        self.exchange = None;
+        match code {
+            Some(code) => {
+                tracing::error!(group = %self.context.config.group_id, %code, "the group cannot go on");
+                self.shared
+                    .events
+                    .push(GroupEvent::Error(ConsumerError::Group {
+                        group: Arc::clone(&self.context.config.group_id),
+                        code,
+                    }));
+                self.shared.end(GroupPhase::Failed, LostReason::GroupFailed);
+            }
+            None => self.shared.end(GroupPhase::Closed, LostReason::Closed),
+        }
+    }
+
+    fn heartbeat_due(&mut self) {
+        let now = Instant::now();
+        let heartbeat = &mut self.heartbeat;
+        let session = self.context.config.session_timeout;
+        if heartbeat.heard.is_some_and(|heard| now >= heard + session) {
+            heartbeat.heard = None;
+            self.step(Input::SessionExpired);
+            return;
+        }
+        heartbeat.next = Some(now + self.context.config.heartbeat_interval);
+        if heartbeat.under_way.is_none() {
+            let context = Arc::clone(&self.context);
+            let member_id = Arc::clone(self.membership.member_id());
+            let generation = self.membership.generation();
+            heartbeat.under_way = Some(Box::pin(async move {
+                (
+                    generation,
+                    exchange::heartbeat(context, member_id, generation).await,
+                )
+            }));
+        }
+    }
+
+    fn heartbeat_answered(&mut self, generation: i32, result: Option<Result<(), ResponseError>>) {
+        match result {
+            Some(Ok(())) => self.heartbeat.heard = Some(Instant::now()),
+            Some(Err(code)) => {
+                if code == ResponseError::RebalanceInProgress {
+                    self.heartbeat.heard = Some(Instant::now());
+                }
+                self.step(Input::Refused { generation, code });
+            }
+            // No answer: the coordinator is looked for at once, and not only when the next heartbeat is due.
+            None => {
+                let soon = Instant::now() + self.backoff.next();
+                if let Some(next) = &mut self.heartbeat.next {
+                    *next = soon.min(*next);
+                }
+            }
+        }
+    }
+
+    /// As the leader, joins anew when the topics' partitions are not those that were shared out.
+    fn check_topics(&mut self) {
+        let Some(shared_out) = &self.shared_out else {
+            return;
+        };
+        let metadata = self.context.cluster.metadata();
+        let now = exchange::partition_counts(&metadata, shared_out.keys());
+        if self.membership.phase() == GroupPhase::Stable && now != *shared_out {
+            tracing::info!(group = %self.context.config.group_id, "the partitions of the topics changed");
+            self.step(Input::TopicsChanged);
+        }
+    }
+
+    fn has_missing_topic(&self) -> bool {
+        let metadata = self.context.cluster.metadata();
+        let mut topics = self.context.config.topics.iter();
+        topics.any(|topic| {
+            metadata
+                .topics
+                .get(topic)
+                .is_none_or(|t| t.partitions.is_empty())
+        })
+    }
+}
+
+impl Heartbeat {
+    fn set(&mut self, on: bool, interval: Duration) {
+        if on != self.on {
+            self.on = on;
+            self.next = on.then(|| Instant::now() + interval);
+            self.under_way = None;
+        }
+    }
+
+    /// When a heartbeat is to be sent or the session is over, whichever comes first.
+    fn due(&self, session_timeout: Duration) -> Option<Instant> {
+        if !self.on {
+            return None;
+        }
+        let expires = self.heard.map(|heard| heard + session_timeout);
+        match (self.next, expires) {
+            (Some(next), Some(expires)) => Some(next.min(expires)),
+            (next, expires) => next.or(expires),
+        }
+    }
+}
+
+/// Returns once the partitions are let go of and their commits are answered, or the time is up.
+async fn drained(drain: Option<&Drain>, shared: &Shared) -> Event {
+    let Some(drain) = drain else {
+        return std::future::pending().await;
+    };
+    let released = async {
+        for slot in &drain.slots {
+            slot.released.cancelled().await;
+            shared.commits.settled(slot).await;
+        }
+    };
+    match tokio::time::timeout_at(drain.deadline, released).await {
+        Ok(()) => Event::Drained,
+        Err(_) => Event::DrainBudgetOver,
+    }
+}
+
+async fn or_never<T>(future: Option<&mut BoxFuture<'static, T>>) -> T {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

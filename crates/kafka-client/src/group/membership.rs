@@ -1,0 +1,400 @@
+//! What a member of a group does next: a pure function from what happened to what is to be done.
+//!
+//! The life of a member under the classic protocol (KIP-62, KIP-345, KIP-394, KIP-429):
+//!
+//! ```text
+//!            ┌────────────── retry, MEMBER_ID_REQUIRED ─┐
+//!            ▼                                          │
+//!  start ─▶ Joining ──generation──▶ Syncing ──assignment──▶ Stable
+//!            ▲                                          │
+//!            └── Draining ◀── rebalance (revoked), session gone (lost)
+//!                   └─▶ Leaving ─▶ Ended          (close)
+//! ```
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use kafka_wire::ResponseError;
+
+use super::assignor::Member;
+use super::state::GroupPhase;
+use crate::consumer::{LostReason, TopicPartition};
+use crate::error::Remedy;
+
+/// What happened.
+#[derive(Debug, Clone)]
+pub(crate) enum Input {
+    /// The member is to join.
+    Start,
+    /// The coordinator took the member into a generation.
+    Joined(Joined),
+    /// The join was refused. With MEMBER_ID_REQUIRED comes the id to join with.
+    JoinRefused {
+        code: ResponseError,
+        member_id: Arc<str>,
+    },
+    /// The assignment.
+    Synced(BTreeSet<TopicPartition>),
+    /// There is no assignment.
+    SyncRefused(ResponseError),
+    /// A join or sync got no answer.
+    Unanswered,
+    /// The answer to a heartbeat, or to a commit, that was refused on account of the sender in this generation.
+    Refused {
+        generation: i32,
+        code: ResponseError,
+    },
+    /// No heartbeat was answered for the session timeout.
+    SessionExpired,
+    /// The topics' partitions are not those that this member, as the leader, shared out.
+    TopicsChanged,
+    /// The holders have let go of the partitions that were revoked or lost.
+    Released,
+    /// The holders have not, within the drain budget.
+    DrainBudgetOver,
+    /// The caller wants out.
+    Close,
+    /// The coordinator knows, or could not be told.
+    Left,
+}
+
+/// A generation, as the answer to a join tells it.
+#[derive(Debug, Clone)]
+pub(crate) struct Joined {
+    pub(crate) generation: i32,
+    pub(crate) member_id: Arc<str>,
+    /// The members to share out the partitions among, if this member leads and is not told to skip it (KIP-814).
+    pub(crate) lead: Option<Vec<Member>>,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Send a JoinGroup, after a wait if it is to be tried again. Whatever join or sync is under way is given up.
+    Join { retry: bool },
+    /// Send a SyncGroup with the plan for these members, or with none.
+    Sync { lead: Option<Vec<Member>> },
+    /// Send heartbeats from now on, or stop.
+    Heartbeat(bool),
+    /// Ask the holders to finish; `Released` or `DrainBudgetOver` is to follow.
+    Revoke(BTreeSet<TopicPartition>),
+    /// Take the partitions away; `Released` or `DrainBudgetOver` is to follow, unless this comes with an end.
+    Lose(BTreeSet<TopicPartition>, LostReason),
+    /// The partitions are let go of: they belong to nobody here.
+    Forget(BTreeSet<TopicPartition>),
+    /// The partitions are this member's.
+    Assign(BTreeSet<TopicPartition>),
+    /// Send a LeaveGroup; `Left` is to follow.
+    Leave,
+    /// The end, with the reason if it is not the caller's wish.
+    End(Option<ResponseError>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    Joining,
+    Syncing,
+    Stable,
+    /// Partitions are being let go of; then it goes on by joining anew or by leaving.
+    Draining {
+        then_leave: bool,
+    },
+    Leaving,
+    Closed,
+    Failed,
+}
+
+/// The state of a member.
+#[derive(Debug, Clone)]
+pub(crate) struct Membership {
+    /// Members keep their partitions while they rejoin (KIP-429), which all of their assignors must know.
+    cooperative: bool,
+    /// Known by a name of its own across restarts (KIP-345).
+    is_static: bool,
+    phase: Phase,
+    member_id: Arc<str>,
+    generation: i32,
+    is_leader: bool,
+    owned: BTreeSet<TopicPartition>,
+    /// The part of `owned` that is being let go of.
+    leaving: BTreeSet<TopicPartition>,
+    /// Whether what is being let go of is lost already.
+    lost: bool,
+}
+
+/// The generation of a member that is in none.
+pub(crate) const NO_GENERATION: i32 = -1;
+
+impl Membership {
+    pub(crate) fn new(cooperative: bool, is_static: bool) -> Self {
+        Self {
+            cooperative,
+            is_static,
+            phase: Phase::Idle,
+            member_id: Arc::from(""),
+            generation: NO_GENERATION,
+            is_leader: false,
+            owned: BTreeSet::new(),
+            leaving: BTreeSet::new(),
+            lost: false,
+        }
+    }
+
+    pub(crate) fn member_id(&self) -> &Arc<str> {
+        &self.member_id
+    }
+
+    pub(crate) fn generation(&self) -> i32 {
+        self.generation
+    }
+
+    pub(crate) fn is_leader(&self) -> bool {
+        self.is_leader
+    }
+
+    /// What the member has, including what it is letting go of.
+    pub(crate) fn owned(&self) -> &BTreeSet<TopicPartition> {
+        &self.owned
+    }
+
+    pub(crate) fn phase(&self) -> GroupPhase {
+        match self.phase {
+            Phase::Idle | Phase::Joining => GroupPhase::Joining,
+            Phase::Syncing => GroupPhase::Syncing,
+            Phase::Stable => GroupPhase::Stable,
+            Phase::Draining { .. } => GroupPhase::Draining,
+            Phase::Leaving => GroupPhase::Leaving,
+            Phase::Closed => GroupPhase::Closed,
+            Phase::Failed => GroupPhase::Failed,
+        }
+    }
+
+    /// What to do now that `input` happened. What does not fit the phase is late and means nothing.
+    pub(crate) fn step(&mut self, input: Input) -> Vec<Action> {
+        match (self.phase, input) {
+            (Phase::Closed | Phase::Failed, _) => Vec::new(),
+            (Phase::Idle, Input::Start) => self.join(false),
+            (Phase::Joining, Input::Joined(joined)) => self.joined(joined),
+            (Phase::Joining, Input::JoinRefused { code, member_id }) => {
+                self.join_refused(code, member_id)
+            }
+            (Phase::Syncing, Input::Synced(assignment)) => self.synced(assignment),
+            (Phase::Syncing, Input::SyncRefused(code)) => self.sync_refused(code),
+            // Whether the coordinator took the request is not known; joining again is right in either case.
+            (Phase::Joining | Phase::Syncing, Input::Unanswered) => self.join(true),
+            (_, Input::Refused { generation, code }) if generation == self.generation => {
+                self.refused(code)
+            }
+            (Phase::Syncing | Phase::Stable | Phase::Draining { .. }, Input::SessionExpired)
+                if self.generation != NO_GENERATION =>
+            {
+                // The coordinator may be the one that is away: then it knows the member still, by its id.
+                self.lose_all(LostReason::SessionExpired)
+            }
+            (Phase::Stable, Input::TopicsChanged) if self.is_leader => self.rejoin(),
+            (Phase::Draining { then_leave }, Input::Released) => self.released(then_leave),
+            (Phase::Draining { then_leave }, Input::DrainBudgetOver) => {
+                let late = self.leaving.clone();
+                let reason = LostReason::DrainBudgetExceeded;
+                let mut actions = Vec::new();
+                if !self.lost {
+                    actions.push(Action::Lose(late, reason));
+                }
+                actions.extend(self.released(then_leave));
+                actions
+            }
+            (Phase::Leaving, Input::Left) => self.end(None),
+            (_, Input::Close) => self.close(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn join(&mut self, retry: bool) -> Vec<Action> {
+        self.phase = Phase::Joining;
+        // The coordinator does not let the session of a member that joins expire (KIP-62).
+        vec![Action::Heartbeat(false), Action::Join { retry }]
+    }
+
+    fn joined(&mut self, joined: Joined) -> Vec<Action> {
+        self.member_id = joined.member_id;
+        self.generation = joined.generation;
+        self.is_leader = joined.lead.is_some();
+        self.phase = Phase::Syncing;
+        // From here on the session runs, while the leader takes its time.
+        vec![Action::Heartbeat(true), Action::Sync { lead: joined.lead }]
+    }
+
+    fn join_refused(&mut self, code: ResponseError, member_id: Arc<str>) -> Vec<Action> {
+        use ResponseError as E;
+        match code {
+            // KIP-394: the id first, so that members that give up while joining leave nothing behind.
+            E::MemberIdRequired => {
+                self.member_id = member_id;
+                self.join(false)
+            }
+            E::UnknownMemberId => self.start_over(LostReason::UnknownMember, true),
+            E::IllegalGeneration => self.start_over(LostReason::IllegalGeneration, false),
+            E::RebalanceInProgress => self.join(true),
+            code if Remedy::of(code) == Remedy::Fatal => self.fail(code),
+            _ => self.join(true),
+        }
+    }
+
+    fn synced(&mut self, assignment: BTreeSet<TopicPartition>) -> Vec<Action> {
+        let added: BTreeSet<_> = assignment.difference(&self.owned).cloned().collect();
+        // Under an eager protocol nothing is owned here.
+        let removed: BTreeSet<_> = self.owned.difference(&assignment).cloned().collect();
+        self.owned.extend(added.iter().cloned());
+        let mut actions = vec![Action::Assign(added)];
+        if removed.is_empty() {
+            self.phase = Phase::Stable;
+        } else {
+            // KIP-429: only the difference is let go of; the rejoin that follows gives it to its new owner.
+            actions.extend(self.drain(removed, false));
+        }
+        actions
+    }
+
+    fn sync_refused(&mut self, code: ResponseError) -> Vec<Action> {
+        use ResponseError as E;
+        match code {
+            E::UnknownMemberId => self.start_over(LostReason::UnknownMember, true),
+            E::IllegalGeneration => self.start_over(LostReason::IllegalGeneration, false),
+            // Another rebalance began before this one was done.
+            E::RebalanceInProgress => self.join(false),
+            code if Remedy::of(code) == Remedy::Fatal => self.fail(code),
+            _ => self.join(true),
+        }
+    }
+
+    /// The answer to a heartbeat or commit of this generation.
+    fn refused(&mut self, code: ResponseError) -> Vec<Action> {
+        use ResponseError as E;
+        match (self.phase, code) {
+            // A join or sync under way brings its own answer. While draining it is known.
+            (Phase::Stable, E::RebalanceInProgress) => self.rejoin(),
+            (_, E::RebalanceInProgress) | (Phase::Idle | Phase::Leaving, _) => Vec::new(),
+            (_, E::FencedInstanceId) => self.fail(code),
+            // A member that rejoins learns from the answer to that what became of its generation.
+            (Phase::Joining, _) => Vec::new(),
+            (_, E::UnknownMemberId) => self.start_over(LostReason::UnknownMember, true),
+            (_, E::IllegalGeneration) => self.start_over(LostReason::IllegalGeneration, false),
+            (_, code) if Remedy::of(code) == Remedy::Fatal => self.fail(code),
+            _ => Vec::new(),
+        }
+    }
+
+    /// A rebalance has begun: eager members give up everything before they join (KIP-62), cooperative ones nothing (KIP-429).
+    fn rejoin(&mut self) -> Vec<Action> {
+        if self.cooperative || self.owned.is_empty() {
+            self.join(false)
+        } else {
+            self.drain(self.owned.clone(), false)
+        }
+    }
+
+    fn drain(&mut self, partitions: BTreeSet<TopicPartition>, then_leave: bool) -> Vec<Action> {
+        self.phase = Phase::Draining { then_leave };
+        self.leaving = partitions.clone();
+        self.lost = false;
+        vec![Action::Revoke(partitions)]
+    }
+
+    fn released(&mut self, then_leave: bool) -> Vec<Action> {
+        let released = std::mem::take(&mut self.leaving);
+        self.owned.retain(|p| !released.contains(p));
+        self.lost = false;
+        let mut actions = vec![Action::Forget(released)];
+        actions.extend(if then_leave {
+            self.leave()
+        } else {
+            self.join(false)
+        });
+        actions
+    }
+
+    /// The coordinator has given the partitions away: nothing may be committed, and membership begins anew, without the
+    /// id if the coordinator does not know it.
+    fn start_over(&mut self, reason: LostReason, forget_id: bool) -> Vec<Action> {
+        if forget_id {
+            self.member_id = Arc::from("");
+        }
+        self.lose_all(reason)
+    }
+
+    fn lose_all(&mut self, reason: LostReason) -> Vec<Action> {
+        let then_leave = matches!(self.phase, Phase::Draining { then_leave: true });
+        self.generation = NO_GENERATION;
+        self.is_leader = false;
+        if self.owned.is_empty() {
+            return if then_leave {
+                self.leave()
+            } else {
+                self.join(true)
+            };
+        }
+        self.phase = Phase::Draining { then_leave };
+        self.leaving = self.owned.clone();
+        self.lost = true;
+        vec![
+            Action::Heartbeat(false),
+            Action::Lose(self.owned.clone(), reason),
+        ]
+    }
+
+    fn close(&mut self) -> Vec<Action> {
+        match self.phase {
+            Phase::Draining { .. } if self.lost => {
+                self.phase = Phase::Draining { then_leave: true };
+                Vec::new()
+            }
+            Phase::Idle
+            | Phase::Joining
+            | Phase::Syncing
+            | Phase::Stable
+            | Phase::Draining { .. } => {
+                if self.owned.is_empty() {
+                    self.leave()
+                } else {
+                    self.drain(self.owned.clone(), true)
+                }
+            }
+            Phase::Leaving | Phase::Closed | Phase::Failed => Vec::new(),
+        }
+    }
+
+    fn leave(&mut self) -> Vec<Action> {
+        // A static member's place waits for it until its session times out (KIP-345).
+        if self.is_static || self.member_id.is_empty() {
+            return self.end(None);
+        }
+        self.phase = Phase::Leaving;
+        vec![Action::Heartbeat(false), Action::Leave]
+    }
+
+    fn fail(&mut self, code: ResponseError) -> Vec<Action> {
+        let reason = if code == ResponseError::FencedInstanceId {
+            LostReason::Fenced
+        } else {
+            LostReason::GroupFailed
+        };
+        let owned = std::mem::take(&mut self.owned);
+        let mut actions = Vec::new();
+        if !owned.is_empty() {
+            actions.push(Action::Lose(owned, reason));
+        }
+        actions.extend(self.end(Some(code)));
+        actions
+    }
+
+    fn end(&mut self, code: Option<ResponseError>) -> Vec<Action> {
+        self.phase = if code.is_some() {
+            Phase::Failed
+        } else {
+            Phase::Closed
+        };
+        self.generation = NO_GENERATION;
+        vec![Action::Heartbeat(false), Action::End(code)]
+    }
+}
