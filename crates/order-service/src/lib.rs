@@ -1,1 +1,84 @@
-//! The order service of the order pipeline.
+//! order-service takes orders and tells how far they are.
+
+mod api;
+pub mod order;
+pub mod orders;
+pub mod reactions;
+
+use std::sync::Arc;
+
+use contracts::{EncodeError, Envelope, Message, names};
+use service_kit::application::{Application, BoxError};
+use service_kit::context::{BuildError, Context, ServiceParts};
+use service_kit::http::Health;
+use service_kit::ids::IdGenerator;
+use service_kit::outbox::{OutboxDocument, Relay};
+use service_kit::worker::Reactions;
+use tokio::net::TcpListener;
+
+use api::Shop;
+use order::{Order, UNPUBLISHED};
+use orders::Orders;
+use reactions::inventory_updated::OnInventoryUpdated;
+use reactions::payment_processed::OnPaymentProcessed;
+use reactions::shipment_processed::OnShipmentProcessed;
+
+/// The service on this listener. Orders get their ids from `ids`.
+///
+/// # Errors
+///
+/// [`BuildError`].
+pub fn build(
+    context: &Context,
+    listener: TcpListener,
+    ids: IdGenerator,
+) -> Result<Application, BuildError> {
+    let orders = Orders::new(&context.store)?;
+    let producer = context.producer();
+    let (relay, outbox) = Relay::new(orders.collection().clone(), producer.clone());
+    let reactions = Reactions::new()
+        .on(OnPaymentProcessed {
+            orders: orders.clone(),
+        })
+        .on(OnInventoryUpdated {
+            orders: orders.clone(),
+        })
+        .on(OnShipmentProcessed {
+            orders: orders.clone(),
+        });
+    let shop = Shop {
+        orders: orders.clone(),
+        outbox,
+        ids,
+        clock: context.clock.clone(),
+    };
+    let parts = ServiceParts {
+        name: names::ORDER_SERVICE,
+        api: api::routes(Arc::new(shop)),
+        reactions,
+        producer,
+        health: Health::new(names::ORDER_SERVICE),
+    };
+    let application = context.application(listener, parts, move || {
+        let orders = orders.clone();
+        async move { orders.collection().prepare().await }
+    })?;
+    Ok(
+        application.with_task("outbox relay", move |stop| async move {
+            relay.run(stop).await;
+            Ok::<(), BoxError>(())
+        }),
+    )
+}
+
+impl OutboxDocument for Order {
+    const UNPUBLISHED: &'static str = UNPUBLISHED;
+
+    fn message(&self) -> Result<Message, EncodeError> {
+        Envelope::new(self.placed(), None).encode()
+    }
+
+    fn mark_published(&mut self) -> bool {
+        std::mem::take(&mut self.unpublished)
+    }
+}

@@ -1,1 +1,39 @@
-//! The payment service of the order pipeline.
+//! payment-service captures the payment of each order, once, and says so.
+
+mod api;
+pub mod payment;
+pub mod reactions;
+
+use contracts::names;
+use service_kit::application::Application;
+use service_kit::context::{BuildError, Context, ServiceParts};
+use service_kit::http::Health;
+use service_kit::worker::Reactions;
+use tokio::net::TcpListener;
+
+use payment::{DATABASE, Payment};
+use reactions::order_placed::OnOrderPlaced;
+
+/// The service on this listener.
+///
+/// # Errors
+///
+/// [`BuildError`].
+pub fn build(context: &Context, listener: TcpListener) -> Result<Application, BuildError> {
+    let payments = context.store.collection::<Payment>(DATABASE)?;
+    let reactions = Reactions::new().on(OnOrderPlaced {
+        payments: payments.clone(),
+        clock: context.clock.clone(),
+    });
+    let parts = ServiceParts {
+        name: names::PAYMENT_SERVICE,
+        api: api::routes(payments.clone()),
+        reactions,
+        producer: context.producer(),
+        health: Health::new(names::PAYMENT_SERVICE),
+    };
+    context.application(listener, parts, move || {
+        let payments = payments.clone();
+        async move { payments.prepare().await }
+    })
+}

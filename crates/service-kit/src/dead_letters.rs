@@ -86,10 +86,7 @@ impl DeadLetters {
             return Ok(());
         }
         let failed = |source| DeadLetterError::Topic { topic: topic.to_owned(), source };
-        let outcomes = self.admin.create_topics(&[NewTopic::new(topic, 1)]).await.map_err(failed)?;
-        for outcome in outcomes {
-            outcome.result.or_else(|error| if error.is_already_there() { Ok(()) } else { Err(failed(error)) })?;
-        }
+        self.admin.ensure_topics(&[NewTopic::new(topic, 1, -1)]).await.map_err(failed)?;
         self.made.lock().insert(topic.to_owned());
         Ok(())
     }

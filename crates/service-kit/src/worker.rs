@@ -6,7 +6,7 @@ mod route;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kafka_client::{Client, ConsumerError, ConsumerGroup, GroupConfig, GroupEvent, GroupState, Producer};
+use kafka_client::{Client, ConsumerError, ConsumerGroup, GroupConfig, GroupEvent, GroupHandle, Producer};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +17,11 @@ use crate::dead_letters::DeadLetters;
 
 /// How long a closing group waits for the batches under way, before it leaves all the same.
 const CLOSE: Duration = Duration::from_secs(3);
+/// Kafka's lowest default bound (`group.min.session.timeout.ms`): the partitions of a killed process are handed out again
+/// after this long.
+const SESSION: Duration = Duration::from_secs(6);
+/// A third of the session, so that two heartbeats may be lost.
+const HEARTBEAT: Duration = Duration::from_secs(2);
 /// How long after a group failed it is joined anew.
 const REJOIN: Duration = Duration::from_secs(1);
 
@@ -26,9 +31,10 @@ pub struct Worker {
     client: Client,
     config: GroupConfig,
     shared: Arc<Shared>,
-    state: watch::Sender<Option<GroupState>>,
+    group: watch::Sender<Option<GroupHandle>>,
 }
 
+/// What the tasks of all partitions use.
 #[derive(Debug)]
 struct Shared {
     reactions: Reactions,
@@ -47,14 +53,18 @@ impl Worker {
         processing_time: Duration,
     ) -> Self {
         let dead_letters = DeadLetters::new(group, producer.clone(), client.admin());
-        let config = GroupConfig::new(group, reactions.topics());
+        let config = GroupConfig {
+            session_timeout: SESSION,
+            heartbeat_interval: HEARTBEAT,
+            ..GroupConfig::new(group, reactions.topics())
+        };
         let shared = Shared { reactions, producer, dead_letters, processing_time };
-        Self { client, config, shared: Arc::new(shared), state: watch::Sender::default() }
+        Self { client, config, shared: Arc::new(shared), group: watch::Sender::default() }
     }
 
-    /// Follows what the group knows of itself: generation, partitions, positions, lag.
-    pub fn state(&self) -> watch::Receiver<Option<GroupState>> {
-        self.state.subscribe()
+    /// The membership, once there is one: generation, partitions, positions.
+    pub fn membership(&self) -> watch::Receiver<Option<GroupHandle>> {
+        self.group.subscribe()
     }
 
     /// Works until `stop`: then no new batch is begun, those under way are finished and committed, and the group is left.
@@ -72,6 +82,7 @@ impl Worker {
 
     async fn run_group(&self, stop: &CancellationToken) -> Result<(), ConsumerError> {
         let mut group: ConsumerGroup = self.client.consumer_group(self.config.clone())?;
+        self.group.send_replace(Some(group.handle()));
         let mut partitions = JoinSet::new();
         let outcome = loop {
             tokio::select! {
@@ -88,7 +99,9 @@ impl Worker {
             }
         };
         // Closing revokes the partitions, so their tasks end by themselves; the set is emptied in case they do not.
-        group.close(CLOSE).await;
+        if let Err(error) = group.close(CLOSE).await {
+            tracing::warn!(group = %self.config.group_id, %error, "the group was not left in order");
+        }
         partitions.shutdown().await;
         outcome
     }

@@ -1,1 +1,39 @@
-//! The shipment service of the order pipeline.
+//! shipment-service sends what was taken from the stock, once an order, and says so.
+
+mod api;
+pub mod reactions;
+pub mod shipment;
+
+use contracts::names;
+use service_kit::application::Application;
+use service_kit::context::{BuildError, Context, ServiceParts};
+use service_kit::http::Health;
+use service_kit::worker::Reactions;
+use tokio::net::TcpListener;
+
+use reactions::inventory_updated::OnInventoryUpdated;
+use shipment::{DATABASE, Shipment};
+
+/// The service on this listener.
+///
+/// # Errors
+///
+/// [`BuildError`].
+pub fn build(context: &Context, listener: TcpListener) -> Result<Application, BuildError> {
+    let shipments = context.store.collection::<Shipment>(DATABASE)?;
+    let reactions = Reactions::new().on(OnInventoryUpdated {
+        shipments: shipments.clone(),
+        clock: context.clock.clone(),
+    });
+    let parts = ServiceParts {
+        name: names::SHIPMENT_SERVICE,
+        api: api::routes(shipments.clone()),
+        reactions,
+        producer: context.producer(),
+        health: Health::new(names::SHIPMENT_SERVICE),
+    };
+    context.application(listener, parts, move || {
+        let shipments = shipments.clone();
+        async move { shipments.prepare().await }
+    })
+}

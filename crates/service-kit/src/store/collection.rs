@@ -70,6 +70,29 @@ impl<T: Document> Collection<T> {
         on!(self, collection => collection.insert_many(documents), collection.insert_many(documents))
     }
 
+    /// Inserts each document unless its id is there; returns, in order, the document that is there now.
+    ///
+    /// What a step makes is made once: done again, it finds what it made the first time.
+    pub async fn insert_or_get(&self, documents: Vec<T>) -> Result<Vec<T>, StoreError> {
+        let outcomes = self.insert_many(documents.clone()).await?;
+        let there: Vec<T::Id> = documents
+            .iter()
+            .zip(&outcomes)
+            .filter(|(_, outcome)| **outcome == Insert::AlreadyThere)
+            .map(|(document, _)| document.id())
+            .collect();
+        if there.is_empty() {
+            return Ok(documents);
+        }
+        let mut found = self.get_many(&there).await?.into_iter();
+        let there = documents.into_iter().zip(outcomes).map(|(document, outcome)| match outcome {
+            Insert::Inserted => document,
+            // Nothing is ever deleted; if it were, what was to be inserted would be as good.
+            Insert::AlreadyThere => found.next().flatten().map_or(document, |found| found.document),
+        });
+        Ok(there.collect())
+    }
+
     /// Inserts one document.
     pub async fn insert(&self, document: T) -> Result<Insert, StoreError> {
         let outcomes = self.insert_many(vec![document]).await?;

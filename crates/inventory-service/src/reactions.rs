@@ -1,0 +1,3 @@
+//! One file for each event that inventory-service reacts to.
+
+pub mod payment_processed;

@@ -1,0 +1,165 @@
+//! POST /orders, GET /orders and GET /orders/{id}.
+
+use std::sync::Arc;
+
+use contracts::{
+    CustomerId, Item, Money, OrderId, OrderStatus, ShippingAddress, Timestamp, total_of,
+};
+use serde::{Deserialize, Serialize};
+use service_kit::clock::SharedClock;
+use service_kit::http::{
+    BODY_LIMIT, FieldError, Page, Problem, Query, created, json_body, ok, query,
+};
+use service_kit::ids::IdGenerator;
+use service_kit::outbox::Outbox;
+use warp::reply::Response;
+use warp::{Filter, Rejection, Reply};
+
+use crate::order::Order;
+use crate::orders::Orders;
+
+/// The most lines of an order: the order's event then stays far below Kafka's megabyte.
+const MOST_ITEMS: usize = 1000;
+
+/// What takes orders.
+#[derive(Debug)]
+pub(crate) struct Shop {
+    pub(crate) orders: Orders,
+    pub(crate) outbox: Outbox<Order>,
+    pub(crate) ids: IdGenerator,
+    pub(crate) clock: SharedClock,
+}
+
+/// The body of POST /orders.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewOrder {
+    customer_id: CustomerId,
+    items: Vec<Item>,
+    shipping_address: ShippingAddress,
+    total_amount: Money,
+}
+
+/// An order as HTTP tells it.
+#[derive(Debug, Serialize)]
+struct OrderView {
+    order_id: OrderId,
+    customer_id: CustomerId,
+    items: Vec<Item>,
+    shipping_address: ShippingAddress,
+    total_amount: Money,
+    status: OrderStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    created_at: Timestamp,
+}
+
+impl From<Order> for OrderView {
+    fn from(order: Order) -> Self {
+        Self {
+            order_id: order.order_id,
+            customer_id: order.customer_id,
+            items: order.items,
+            shipping_address: order.shipping_address,
+            total_amount: order.total_amount,
+            status: order.status,
+            reason: order.reason,
+            created_at: order.created_at,
+        }
+    }
+}
+
+pub(crate) fn routes(
+    shop: Arc<Shop>,
+) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync {
+    let with_shop = warp::any().map(move || Arc::clone(&shop));
+    let place = warp::path!("orders")
+        .and(warp::post())
+        .and(with_shop.clone())
+        .and(json_body::<NewOrder>(BODY_LIMIT))
+        .then(|shop: Arc<Shop>, body| async move {
+            place(&shop, body)
+                .await
+                .unwrap_or_else(Reply::into_response)
+        });
+    let list = warp::path!("orders")
+        .and(warp::get())
+        .and(with_shop.clone())
+        .and(query())
+        .then(|shop: Arc<Shop>, query| async move {
+            list(&shop, &query)
+                .await
+                .unwrap_or_else(Reply::into_response)
+        });
+    let get = warp::path!("orders" / String)
+        .and(warp::get())
+        .and(with_shop)
+        .then(|order_id: String, shop: Arc<Shop>| async move {
+            get(&shop, &order_id)
+                .await
+                .unwrap_or_else(Reply::into_response)
+        });
+    place.or(list).unify().or(get).unify()
+}
+
+/// Stores the order, with the note that it is to be published, and answers: from here on it cannot be lost.
+async fn place(shop: &Shop, body: Result<NewOrder, Problem>) -> Result<Response, Problem> {
+    let body = body?;
+    check(&body)?;
+    let now = shop.clock.now();
+    let order = Order {
+        order_id: shop.ids.order_id(now),
+        customer_id: body.customer_id,
+        items: body.items,
+        shipping_address: body.shipping_address,
+        total_amount: body.total_amount,
+        status: OrderStatus::Pending,
+        reason: None,
+        created_at: now,
+        unpublished: true,
+    };
+    shop.orders.insert(order.clone()).await?;
+    shop.outbox.publish_soon(order.clone());
+    let location = format!("/orders/{}", order.order_id);
+    Ok(created(&location, &OrderView::from(order)))
+}
+
+/// What the types of the fields do not say by themselves.
+fn check(order: &NewOrder) -> Result<(), Problem> {
+    let invalid =
+        |field: &str, detail: String| Err(Problem::invalid(vec![FieldError::new(field, detail)]));
+    if order.items.is_empty() {
+        return invalid("items", "must not be empty".to_owned());
+    }
+    if order.items.len() > MOST_ITEMS {
+        return invalid("items", format!("must have at most {MOST_ITEMS} lines"));
+    }
+    match total_of(&order.items) {
+        None => invalid(
+            "items",
+            format!("must cost at most {} together", Money::MAX),
+        ),
+        Some(sum) if sum != order.total_amount => invalid(
+            "total_amount",
+            format!("must be the sum of the items, {sum}"),
+        ),
+        Some(_) => Ok(()),
+    }
+}
+
+async fn list(shop: &Shop, query: &Query) -> Result<Response, Problem> {
+    let page = query.page::<OrderId>()?;
+    let found = shop.orders.list(page.after, page.limit).await?;
+    let items = found
+        .items
+        .into_iter()
+        .map(|order| OrderView::from(order.document));
+    Ok(ok(&Page::new(items, found.next)))
+}
+
+async fn get(shop: &Shop, order_id: &str) -> Result<Response, Problem> {
+    let unknown = || Problem::not_found(format!("there is no order {order_id}"));
+    let id: OrderId = order_id.parse().map_err(|_| unknown())?;
+    let order = shop.orders.get(id).await?.ok_or_else(unknown)?;
+    Ok(ok(&OrderView::from(order)))
+}

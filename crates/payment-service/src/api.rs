@@ -1,0 +1,53 @@
+//! GET /payments and GET /payments/{order_id}.
+
+use contracts::OrderId;
+use service_kit::http::{Page, Problem, Query, ok, query};
+use service_kit::store::{Collection, Filter as StoreFilter};
+use warp::reply::Response;
+use warp::{Filter, Rejection, Reply};
+
+use crate::payment::Payment;
+
+pub(crate) fn routes(
+    payments: Collection<Payment>,
+) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync {
+    let all = payments.clone();
+    let list = warp::path!("payments")
+        .and(warp::get())
+        .and(query())
+        .then(move |query| {
+            let payments = all.clone();
+            async move {
+                list(&payments, &query)
+                    .await
+                    .unwrap_or_else(Reply::into_response)
+            }
+        });
+    let get = warp::path!("payments" / String)
+        .and(warp::get())
+        .then(move |order_id: String| {
+            let payments = payments.clone();
+            async move {
+                get(&payments, &order_id)
+                    .await
+                    .unwrap_or_else(Reply::into_response)
+            }
+        });
+    list.or(get).unify()
+}
+
+async fn list(payments: &Collection<Payment>, query: &Query) -> Result<Response, Problem> {
+    let page = query.page::<OrderId>()?;
+    let found = payments
+        .list(&StoreFilter::all(), page.after.as_ref(), page.limit)
+        .await?;
+    let items = found.items.into_iter().map(|payment| payment.document);
+    Ok(ok(&Page::new(items, found.next)))
+}
+
+async fn get(payments: &Collection<Payment>, order_id: &str) -> Result<Response, Problem> {
+    let unknown = || Problem::not_found(format!("there is no payment of order {order_id}"));
+    let id: OrderId = order_id.parse().map_err(|_| unknown())?;
+    let found = payments.get(&id).await?.ok_or_else(unknown)?;
+    Ok(ok(&found.document))
+}

@@ -1,0 +1,150 @@
+//! What a service is built on, handed to it by whoever starts it.
+
+use std::time::Duration;
+
+use contracts::names;
+use kafka_client::{Client, ClientError, NewTopic, Producer, ProducerConfig};
+use tokio_util::sync::CancellationToken;
+
+use crate::application::{Application, BoxError};
+use crate::clock::SharedClock;
+use crate::http::{Health, Routes, routes};
+use crate::offsets;
+use crate::store::{Store, StoreError};
+use crate::worker::{Reactions, Worker};
+
+use tokio::net::TcpListener;
+use warp::reply::Response;
+use warp::{Filter, Rejection};
+
+/// How long a stopping service waits for what it has produced.
+const CLOSE: Duration = Duration::from_secs(1);
+/// The first and the longest wait before a start is tried again.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+
+/// The Kafka, the store and the clock of a service.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The Kafka cluster.
+    pub client: Client,
+    /// The store.
+    pub store: Store,
+    /// The time.
+    pub clock: SharedClock,
+    /// Simulated work an order.
+    pub processing_time: Duration,
+}
+
+/// Why a service could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// Its collections cannot be had.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Its listener has no address.
+    #[error("the listener has no address: {0}")]
+    Listener(#[from] std::io::Error),
+}
+
+/// A service's parts, before they are put together.
+pub struct ServiceParts<F> {
+    /// The name, which is also the consumer group.
+    pub name: &'static str,
+    /// Its own routes.
+    pub api: F,
+    /// What it reacts to.
+    pub reactions: Reactions,
+    /// What it publishes with.
+    pub producer: Producer,
+    /// What it says of itself beside the store.
+    pub health: Health,
+}
+
+impl Context {
+    /// A producer for a service's events.
+    pub fn producer(&self) -> Producer {
+        self.client.producer(ProducerConfig::default())
+    }
+
+    /// The application of a service: its routes with GET /health and GET /offsets, and its worker, which begins once
+    /// `start` has succeeded. `start` is tried until it does.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError::Listener`].
+    pub fn application<F, S, Fut>(
+        &self,
+        listener: TcpListener,
+        parts: ServiceParts<F>,
+        start: S,
+    ) -> Result<Application, BuildError>
+    where
+        F: Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static,
+        S: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), StoreError>> + Send + 'static,
+    {
+        let ServiceParts { name, api, reactions, producer, health } = parts;
+        let topics = reactions.topics();
+        let worker =
+            Worker::new(self.client.clone(), producer.clone(), name, reactions, self.processing_time);
+        let health = self.health(health);
+        let offsets = offsets::route(self.client.admin(), name, topics, worker.membership());
+        let routes: Routes = routes(health.route().or(offsets).unify().or(api).unify());
+        let client = self.client.clone();
+        let application = Application::build(name, listener, routes)?.with_task(
+            "worker",
+            move |stop: CancellationToken| async move {
+                let started = async {
+                    until_done("prepare the store", &start).await;
+                    until_done("make the topics", || ensure_topics(&client)).await;
+                };
+                if stop.run_until_cancelled(started).await.is_some() {
+                    worker.run(stop).await;
+                }
+                // A service that is told to stop has acknowledged what it has committed; the rest is done again.
+                if let Err(error) = producer.close(CLOSE).await {
+                    tracing::warn!(%error, "records were left unpublished");
+                }
+                Ok::<(), BoxError>(())
+            },
+        );
+        Ok(application)
+    }
+
+    fn health(&self, health: Health) -> Health {
+        let (store, kafka) = (self.store.clone(), self.client.admin());
+        health
+            .needs("store", move || {
+                let store = store.clone();
+                async move { store.ping().await }
+            })
+            // Orders are taken while Kafka is away, so it does not take the service down.
+            .tells("kafka", move || {
+                let kafka = kafka.clone();
+                async move { kafka.describe_cluster().await.map(drop) }
+            })
+    }
+}
+
+/// Makes those of the pipeline's topics that are not there.
+///
+/// # Errors
+///
+/// [`ClientError`].
+pub async fn ensure_topics(client: &Client) -> Result<(), ClientError> {
+    let topics = names::TOPICS.map(|topic| NewTopic::new(topic, names::PARTITIONS, -1));
+    client.admin().ensure_topics(&topics).await.map(drop)
+}
+
+async fn until_done<E, F>(what: &str, step: impl Fn() -> F)
+where
+    E: std::fmt::Display,
+    F: Future<Output = Result<(), E>>,
+{
+    let mut backoff = BACKOFF.0;
+    while let Err(error) = step().await {
+        tracing::warn!(%error, "cannot {what}, trying again");
+        tokio::time::sleep(backoff).await;
+        backoff = (backoff * 2).min(BACKOFF.1);
+    }
+}

@@ -1,0 +1,81 @@
+//! HTTP on warp: JSON in, JSON out, and every error an `application/problem+json` (RFC 9457).
+//!
+//! In warp a rejection means that another filter may match, so what a handler has to say, errors
+//! included, is a reply: handlers return `Result<impl Reply, Problem>`. Rejections are only for
+//! paths and methods that nothing answers, and [`routes`] turns those into problems too.
+
+mod body;
+mod health;
+mod page;
+mod problem;
+mod query;
+mod serve;
+
+pub use body::{BODY_LIMIT, json_body};
+pub use health::Health;
+pub use page::{Page, PageRequest};
+pub use problem::{FieldError, Problem};
+pub use query::{Query, query};
+pub use serve::{Served, serve};
+
+use std::convert::Infallible;
+
+use serde::Serialize;
+use warp::http::header::{CONTENT_TYPE, LOCATION};
+use warp::http::{HeaderValue, StatusCode};
+use warp::reply::Response;
+use warp::{Filter, Rejection, Reply};
+
+/// Everything that a service answers.
+pub type Routes = warp::filters::BoxedFilter<(Response,)>;
+
+/// Closes a service's filters: what none of them answers becomes a 404 or 405 problem.
+pub fn routes<F>(filter: F) -> Routes
+where
+    F: Filter<Error = Rejection> + Clone + Send + Sync + 'static,
+    F::Extract: Reply,
+{
+    filter.recover(recover).map(Reply::into_response).boxed()
+}
+
+/// A 200 with this as JSON.
+pub fn ok<T: Serialize>(value: &T) -> Response {
+    json(StatusCode::OK, value)
+}
+
+/// A 201 with this as JSON and where it is to be found.
+pub fn created<T: Serialize>(location: &str, value: &T) -> Response {
+    let mut response = json(StatusCode::CREATED, value);
+    if let Ok(location) = HeaderValue::from_str(location) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response
+}
+
+/// A reply with this as JSON.
+pub fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(body) => with_body(status, "application/json", body),
+        Err(error) => Problem::internal(&error).into_response(),
+    }
+}
+
+fn with_body(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+async fn recover(rejection: Rejection) -> Result<Problem, Infallible> {
+    if rejection.is_not_found() {
+        Ok(Problem::not_found("nothing is found at this path"))
+    } else if rejection.find::<warp::reject::MethodNotAllowed>().is_some() {
+        Ok(Problem::method_not_allowed())
+    } else {
+        tracing::debug!(?rejection, "request was rejected");
+        Ok(Problem::bad_request("the request cannot be read"))
+    }
+}

@@ -1,0 +1,59 @@
+//! Lists, a page at a time: `{"items":[…],"next":…}`.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use serde::Serialize;
+
+use super::{Problem, Query};
+
+/// Items of a page that does not say how many.
+const DEFAULT: usize = 50;
+/// The most items of a page.
+const MOST: usize = 500;
+
+/// Which page is asked for: `?limit=…&after=…`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageRequest<Id> {
+    /// How many items at most: from 1 to 500, 50 unless told.
+    pub limit: usize,
+    /// The `next` of the page before; none for the first page.
+    pub after: Option<Id>,
+}
+
+/// A page of a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Page<T> {
+    /// The items, in the order of their ids.
+    pub items: Vec<T>,
+    /// What to hand in as `after` for the next page; null on the last.
+    pub next: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// A page of these items, the next one after `next`.
+    pub fn new(items: impl IntoIterator<Item = T>, next: Option<impl Display>) -> Self {
+        Self {
+            items: items.into_iter().collect(),
+            next: next.map(|next| next.to_string()),
+        }
+    }
+}
+
+impl Query {
+    /// Which page is asked for, or a 400 that names the parameter that is wrong.
+    pub fn page<Id: FromStr<Err: Display>>(&self) -> Result<PageRequest<Id>, Problem> {
+        let limit = match self.text("limit").map(str::parse) {
+            None => DEFAULT,
+            Some(Ok(limit)) if (1..=MOST).contains(&limit) => limit,
+            Some(_) => {
+                let reason = format!("must be a whole number from 1 to {MOST}");
+                return Err(Problem::bad_parameter("limit", reason));
+            }
+        };
+        Ok(PageRequest {
+            limit,
+            after: self.get("after")?,
+        })
+    }
+}

@@ -1,0 +1,98 @@
+//! Where a group stands in each partition: for GET /offsets and the command line.
+
+use std::collections::BTreeMap;
+
+use kafka_client::{Admin, ClientError, GroupHandle, OffsetAt, PartitionState, TopicPartition};
+use serde::Serialize;
+use tokio::sync::watch;
+use warp::reply::Response;
+use warp::{Filter, Rejection, Reply};
+
+use crate::http::{Page, Problem, ok};
+
+/// One partition of a group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OffsetRow {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// Whether this process reads it.
+    pub owner: bool,
+    /// The offset that is handled next; null where another process reads the partition.
+    pub position: Option<i64>,
+    /// The offset that the group has committed; null if it has not.
+    pub committed: Option<i64>,
+    /// The offset of the next record to be written.
+    pub end: i64,
+    /// Records that are not committed yet.
+    pub lag: i64,
+}
+
+/// A row for each partition of the topics, by topic and partition.
+///
+/// # Errors
+///
+/// [`ClientError`] when Kafka is away, or one of the topics.
+pub async fn rows(
+    admin: &Admin,
+    group: &str,
+    topics: &[&str],
+    member: Option<&GroupHandle>,
+) -> Result<Vec<OffsetRow>, ClientError> {
+    let mut partitions = Vec::new();
+    for (topic, described) in admin.describe_topics(topics).await? {
+        let described = described?.partitions;
+        partitions.extend(described.iter().map(|p| TopicPartition::new(topic.as_str(), p.partition)));
+    }
+    let (committed, starts, ends) = tokio::try_join!(
+        admin.group_offsets_of(group, &partitions),
+        admin.list_offsets(&partitions, OffsetAt::Earliest),
+        admin.list_offsets(&partitions, OffsetAt::Latest)
+    )?;
+    let owned: BTreeMap<TopicPartition, PartitionState> = member
+        .map(|member| member.state().partitions)
+        .unwrap_or_default()
+        .into_iter()
+        .map(|state| (state.partition.clone(), state))
+        .collect();
+    let mut rows = Vec::with_capacity(partitions.len());
+    for ((partition, start), (_, end)) in starts.into_iter().zip(ends) {
+        let (start, end) = (start?.offset.unwrap_or_default(), end?.offset.unwrap_or_default());
+        let committed = committed.get(&partition).map(|found| found.offset);
+        let owned = owned.get(&partition);
+        rows.push(OffsetRow {
+            owner: owned.is_some(),
+            position: owned.and_then(|state| state.position),
+            committed,
+            end,
+            lag: (end - committed.unwrap_or(start).max(start)).max(0),
+            topic: partition.topic.to_string(),
+            partition: partition.partition,
+        });
+    }
+    rows.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
+    Ok(rows)
+}
+
+/// GET /offsets.
+pub fn route(
+    admin: Admin,
+    group: &'static str,
+    topics: Vec<&'static str>,
+    membership: watch::Receiver<Option<GroupHandle>>,
+) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
+    warp::path!("offsets").and(warp::get()).then(move || {
+        let (admin, topics) = (admin.clone(), topics.clone());
+        let member = membership.borrow().clone();
+        async move {
+            match rows(&admin, group, &topics, member.as_ref()).await {
+                Ok(items) => ok(&Page { items, next: None }),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot learn the offsets");
+                    Problem::unavailable("Kafka does not tell the offsets, try again").into_response()
+                }
+            }
+        }
+    })
+}
