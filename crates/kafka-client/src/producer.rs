@@ -408,7 +408,8 @@ async fn flush(shared: &Shared) {
 }
 
 fn now_millis() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| {
+        // Not as_millis: that divides 128 bits, once a record.
+        d.as_secs() as i64 * 1_000 + i64::from(d.subsec_millis())
+    })
 }

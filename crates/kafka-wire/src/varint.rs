@@ -4,12 +4,14 @@
 pub(crate) const MAX_VARLONG: usize = 10;
 
 /// The bytes that `value` takes.
+#[inline]
 pub(crate) fn varlong_len(value: i64) -> usize {
     // Seven bits a byte; zero takes one byte as well.
     (70 - (zigzag(value) | 1).leading_zeros() as usize) / 7
 }
 
 /// Writes `value` at the start of `out` and returns the bytes taken. `out` must have [`MAX_VARLONG`] bytes of room.
+#[inline]
 pub(crate) fn put_varlong(out: &mut [u8], value: i64) -> usize {
     let mut rest = zigzag(value);
     let mut at = 0;

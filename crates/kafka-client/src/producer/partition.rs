@@ -15,6 +15,10 @@ use super::record::TopicRecord;
 use super::sequencer::{Answer, Ended, Expired, Identity, Next, Sequencer, Stamp};
 use crate::backoff::Backoff;
 
+/// A broker forgets a producer that has been idle (`producer.id.expiration.ms`, a day as a rule); after this long it has to prove
+/// anew that it knows us.
+const PROVEN_FOR: Duration = Duration::from_secs(300);
+
 /// What a sender is woken by: the partitions that have something for it.
 #[derive(Debug)]
 pub(crate) struct Mailbox {
@@ -113,9 +117,10 @@ struct State {
     told_full: bool,
     /// The broker that holds what is in flight.
     in_flight_on: i32,
-    /// The broker that has acknowledged our latest identity: more than one batch may be in flight to it. A broker that does not know us
-    /// takes any sequence as the first, so a second batch could slip in before a first that failed.
-    proven_on: Option<i32>,
+    /// The broker that has acknowledged a batch of ours, and when it last did: more than one batch may be in flight to it. A
+    /// broker that does not know us takes any sequence as the first, so a second batch could slip in before a first that
+    /// failed.
+    proven_on: Option<(i32, Instant)>,
     backoff: Backoff,
     not_before: Option<Instant>,
     /// Size that the next batch will probably have.
@@ -339,7 +344,7 @@ impl Partition {
             let ended = state.queue.answer(key, answer);
             match answer {
                 Answer::Written => {
-                    state.proven_on = Some(state.in_flight_on);
+                    state.proven_on = Some((state.in_flight_on, Instant::now()));
                     state.backoff.reset();
                     state.not_before = None;
                 }
@@ -491,10 +496,9 @@ impl State {
     }
 
     fn limit(&self, node: i32, limits: &Limits) -> usize {
-        if self.proven_on == Some(node) {
-            limits.max_in_flight
-        } else {
-            1
+        match self.proven_on {
+            Some((on, at)) if on == node && at.elapsed() < PROVEN_FOR => limits.max_in_flight,
+            _ => 1,
         }
     }
 

@@ -1,1 +1,416 @@
+//! The sequencer against a model of a broker that loses answers, refuses, forgets and restarts.
+
+use proptest::prelude::*;
+
 use super::*;
+
+const FRESH: Identity = Identity { id: 7, epoch: 0 };
+const FRESH_AGAIN: Identity = Identity { id: 8, epoch: 0 };
+
+/// One partition as a broker keeps it (KIP-98): the last five batches of the producer, and the log.
+#[derive(Debug, Default)]
+struct Broker {
+    identity: Option<Identity>,
+    /// First and last sequence of the last five batches.
+    recent: VecDeque<(i32, i32)>,
+    /// The batches, by their number.
+    log: Vec<u64>,
+}
+
+#[derive(Debug, PartialEq)]
+enum Said {
+    Appended,
+    Known,
+    Disordered,
+}
+
+impl Broker {
+    fn append(&mut self, number: u64, stamp: Stamp, records: u32) -> Said {
+        let last = advance(stamp.sequence, records - 1);
+        match self.identity {
+            // A broker that does not know the producer takes any sequence as the first.
+            None => {}
+            Some(known) if known.id == stamp.identity.id && known.epoch > stamp.identity.epoch => {
+                return Said::Disordered;
+            }
+            Some(known) if known == stamp.identity => {
+                if self.recent.contains(&(stamp.sequence, last)) {
+                    return Said::Known;
+                }
+                let expected = self.recent.back().map(|(_, last)| advance(*last, 1));
+                if expected != Some(stamp.sequence) {
+                    return Said::Disordered;
+                }
+            }
+            Some(_) if stamp.sequence != 0 => return Said::Disordered,
+            Some(_) => {}
+        }
+        if self.identity != Some(stamp.identity) {
+            self.recent.clear();
+            self.identity = Some(stamp.identity);
+        }
+        self.recent.push_back((stamp.sequence, last));
+        if self.recent.len() > 5 {
+            self.recent.pop_front();
+        }
+        self.log.push(number);
+        Said::Appended
+    }
+}
+
+/// What happens next.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    /// A batch of so many records is handed over.
+    Push(u32),
+    /// The next batch is sent.
+    Send,
+    /// The oldest request in flight arrives, and its answer too.
+    Arrive,
+    /// The broker refuses it before the append, for the moment.
+    Busy,
+    /// The broker refuses it for good.
+    Refuse,
+    /// It is appended, the replicas are slow: an error that does not say so.
+    LateReplicas,
+    /// The connection breaks; of the requests in flight this many arrive nevertheless.
+    Break(usize),
+    /// The oldest `n` batches are past their time.
+    Expire(u64),
+    /// The broker forgets the producer (retention), nothing being in flight.
+    Forget,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        6 => (1u32..4).prop_map(Step::Push),
+        8 => Just(Step::Send),
+        8 => Just(Step::Arrive),
+        2 => Just(Step::Busy),
+        1 => Just(Step::Refuse),
+        2 => Just(Step::LateReplicas),
+        2 => (0usize..6).prop_map(Step::Break),
+        1 => (1u64..4).prop_map(Step::Expire),
+        1 => Just(Step::Forget),
+    ];
+    prop::collection::vec(step, 1..120)
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Item {
+    number: u64,
+    records: u32,
+}
+
+struct World {
+    sequencer: Sequencer<Item>,
+    broker: Broker,
+    /// What is on its way, in order.
+    wire: VecDeque<(u64, Item, Stamp)>,
+    pushed: u64,
+    ended: Vec<(u64, End, bool)>,
+    told_late: Vec<u64>,
+    proven: bool,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            sequencer: Sequencer::default(),
+            broker: Broker::default(),
+            wire: VecDeque::new(),
+            pushed: 0,
+            ended: Vec::new(),
+            told_late: Vec::new(),
+            proven: false,
+        }
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Push(records) => {
+                let number = self.pushed;
+                self.pushed += 1;
+                self.sequencer.push(Item { number, records }, records);
+            }
+            Step::Send => self.send(),
+            Step::Arrive => {
+                if let Some((key, item, stamp)) = self.wire.pop_front() {
+                    self.arrive(key, item, stamp);
+                }
+            }
+            Step::Busy => self.turned_away(Answer::Again {
+                maybe_written: false,
+            }),
+            Step::Refuse => self.turned_away(Answer::Refused {
+                maybe_written: false,
+            }),
+            Step::LateReplicas => {
+                if let Some((key, item, stamp)) = self.wire.pop_front() {
+                    let answer = match self.broker.append(item.number, stamp, item.records) {
+                        Said::Disordered => Answer::Disordered,
+                        Said::Appended | Said::Known => Answer::Again {
+                            maybe_written: true,
+                        },
+                    };
+                    self.answer(key, answer);
+                }
+            }
+            Step::Break(arriving) => {
+                for (n, (key, item, stamp)) in
+                    std::mem::take(&mut self.wire).into_iter().enumerate()
+                {
+                    if n < arriving {
+                        self.broker.append(item.number, stamp, item.records);
+                    }
+                    self.answer(
+                        key,
+                        Answer::Again {
+                            maybe_written: true,
+                        },
+                    );
+                }
+            }
+            Step::Expire(count) => self.expire(count),
+            Step::Forget => {
+                if self.sequencer.len() == 0 {
+                    self.broker.identity = None;
+                    self.broker.recent.clear();
+                    // A broker forgets after long idleness, and after less of it the partition takes nothing as proven.
+                    self.proven = false;
+                }
+            }
+        }
+    }
+
+    fn send(&mut self) {
+        let limit = if self.proven { 5 } else { 1 };
+        match self.sequencer.next(FRESH, limit) {
+            Next::Send { key, stamp, batch } => {
+                let item = *batch;
+                self.wire.push_back((key, item, stamp));
+            }
+            Next::NeedsIdentity => panic!("no test uses up the epochs"),
+            Next::Nothing => {}
+        }
+    }
+
+    fn arrive(&mut self, key: u64, item: Item, stamp: Stamp) {
+        let answer = match self.broker.append(item.number, stamp, item.records) {
+            Said::Appended | Said::Known => Answer::Written,
+            Said::Disordered => Answer::Disordered,
+        };
+        self.answer(key, answer);
+    }
+
+    fn turned_away(&mut self, answer: Answer) {
+        if let Some((key, _, _)) = self.wire.pop_front() {
+            self.answer(key, answer);
+        }
+    }
+
+    fn answer(&mut self, key: u64, answer: Answer) {
+        self.proven = answer == Answer::Written;
+        for ended in self.sequencer.answer(key, answer) {
+            self.ended
+                .push((ended.batch.number, ended.end, ended.maybe_written));
+        }
+    }
+
+    fn expire(&mut self, count: u64) {
+        let Some(first) = self.sequencer.batches().next().map(|b| b.number) else {
+            return;
+        };
+        let ended = &mut self.ended;
+        let late = &mut self.told_late;
+        self.sequencer.expire(
+            |item| item.number < first + count,
+            |expired| match expired {
+                Expired::Gone(gone) => {
+                    ended.push((gone.batch.number, gone.end, gone.maybe_written));
+                }
+                Expired::InFlight(item) => late.push(item.number),
+            },
+        );
+    }
+
+    /// Everything works from here on: all must come to an end.
+    fn run_out(&mut self) {
+        for _ in 0..1_000 {
+            if self.sequencer.len() == 0 {
+                return;
+            }
+            self.send();
+            self.step(Step::Arrive);
+        }
+        panic!(
+            "{} batches never ended: {:?}",
+            self.sequencer.len(),
+            self.sequencer
+        );
+    }
+
+    fn check(&self) {
+        let log = &self.broker.log;
+        let mut sorted = log.clone();
+        sorted.sort_unstable();
+        assert_eq!(&sorted, log, "order is kept");
+        sorted.dedup();
+        assert_eq!(sorted.len(), log.len(), "nothing is doubled: {log:?}");
+        let mut numbers: Vec<_> = self.ended.iter().map(|(n, _, _)| *n).collect();
+        numbers.sort_unstable();
+        assert_eq!(
+            numbers,
+            (0..self.pushed).collect::<Vec<_>>(),
+            "each ends once"
+        );
+        for (number, end, maybe_written) in &self.ended {
+            let is_in_log = log.contains(number);
+            match end {
+                End::Written => assert!(is_in_log, "{number} was acknowledged"),
+                End::Refused | End::Abandoned if !maybe_written => {
+                    assert!(
+                        !is_in_log || self.told_late.contains(number),
+                        "{number} was said not to be written"
+                    );
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn nothing_is_doubled_lost_or_out_of_order(steps in steps()) {
+        let mut world = World::new();
+        for step in steps {
+            world.step(step);
+        }
+        world.run_out();
+        world.check();
+    }
+
+    #[test]
+    fn without_refusals_and_deadlines_everything_is_written(steps in steps()) {
+        let mut world = World::new();
+        for step in steps {
+            if !matches!(step, Step::Refuse | Step::Expire(_)) {
+                world.step(step);
+            }
+        }
+        world.run_out();
+        world.check();
+        prop_assert_eq!(world.broker.log.len() as u64, world.pushed);
+    }
+}
+
+fn send(sequencer: &mut Sequencer<u32>, limit: usize) -> Option<(u64, Stamp, u32)> {
+    match sequencer.next(FRESH, limit) {
+        Next::Send { key, stamp, batch } => Some((key, stamp, *batch)),
+        Next::NeedsIdentity | Next::Nothing => None,
+    }
+}
+
+fn with_batches(count: u32) -> Sequencer<u32> {
+    let mut sequencer = Sequencer::default();
+    for n in 0..count {
+        sequencer.push(n, 10);
+    }
+    sequencer
+}
+
+#[test]
+fn sequences_follow_each_other_and_wrap() {
+    assert_eq!(advance(0, 10), 10);
+    assert_eq!(advance(i32::MAX, 1), 0);
+    assert_eq!(advance(i32::MAX - 2, 10), 7);
+    let mut sequencer = with_batches(3);
+    let sequences: Vec<_> = std::iter::from_fn(|| send(&mut sequencer, 5))
+        .map(|(_, stamp, _)| stamp.sequence)
+        .collect();
+    assert_eq!(sequences, [0, 10, 20]);
+}
+
+#[test]
+fn a_failed_batch_takes_those_behind_it_along_under_the_same_stamps() {
+    let mut sequencer = with_batches(3);
+    let first: Vec<_> = std::iter::from_fn(|| send(&mut sequencer, 5)).collect();
+    let again = Answer::Again {
+        maybe_written: true,
+    };
+    assert!(sequencer.answer(first[0].0, again).is_empty());
+    assert!(send(&mut sequencer, 5).is_none(), "two are still in flight");
+    sequencer.answer(first[1].0, Answer::Disordered);
+    sequencer.answer(first[2].0, Answer::Disordered);
+    let second: Vec<_> = std::iter::from_fn(|| send(&mut sequencer, 5)).collect();
+    assert_eq!(first, second);
+}
+
+#[test]
+fn a_forgotten_producer_goes_on_under_the_next_epoch_with_what_was_certainly_not_written() {
+    let mut sequencer = with_batches(2);
+    let (first, _, _) = send(&mut sequencer, 1).unwrap();
+    assert!(sequencer.answer(first, Answer::Disordered).is_empty());
+    let (_, stamp, batch) = send(&mut sequencer, 1).unwrap();
+    assert_eq!((stamp.identity.epoch, stamp.sequence, batch), (1, 0, 0));
+}
+
+#[test]
+fn what_may_have_been_written_is_given_up_rather_than_sent_under_another_epoch() {
+    let mut sequencer = with_batches(2);
+    let (key, _, _) = send(&mut sequencer, 1).unwrap();
+    sequencer.answer(
+        key,
+        Answer::Again {
+            maybe_written: true,
+        },
+    );
+    let (key, _, _) = send(&mut sequencer, 1).unwrap();
+    let ended = sequencer.answer(key, Answer::Disordered);
+    assert_eq!(
+        ended.iter().map(|e| (e.batch, e.end)).collect::<Vec<_>>(),
+        [(0, End::Unknown)]
+    );
+    let (_, stamp, batch) = send(&mut sequencer, 1).unwrap();
+    assert_eq!((stamp.identity.epoch, stamp.sequence, batch), (1, 0, 1));
+}
+
+#[test]
+fn a_batch_given_up_after_it_was_sent_costs_an_epoch_and_one_never_sent_does_not() {
+    let mut sequencer = with_batches(3);
+    let (key, _, _) = send(&mut sequencer, 1).unwrap();
+    let again = Answer::Again {
+        maybe_written: true,
+    };
+    sequencer.answer(key, again);
+    sequencer.expire(|batch| *batch < 2, |_| {});
+    assert_eq!(sequencer.len(), 1);
+    let (_, stamp, _) = send(&mut sequencer, 1).unwrap();
+    assert_eq!((stamp.identity.epoch, stamp.sequence), (1, 0));
+
+    let mut sequencer = with_batches(2);
+    sequencer.expire(|batch| *batch < 1, |_| {});
+    let (_, stamp, _) = send(&mut sequencer, 1).unwrap();
+    assert_eq!((stamp.identity.epoch, stamp.sequence), (0, 0));
+}
+
+#[test]
+fn the_epochs_of_an_id_end_and_a_fresh_id_takes_over() {
+    let last = Identity {
+        id: 7,
+        epoch: i16::MAX - 1,
+    };
+    let mut sequencer = with_batches(1);
+    let Next::Send { key, .. } = sequencer.next(last, 1) else {
+        panic!("nothing to send");
+    };
+    sequencer.answer(key, Answer::Disordered);
+    assert!(matches!(sequencer.next(last, 1), Next::NeedsIdentity));
+    let Next::Send { stamp, .. } = sequencer.next(FRESH_AGAIN, 1) else {
+        panic!("nothing to send");
+    };
+    assert_eq!(stamp.identity, FRESH_AGAIN);
+}

@@ -54,21 +54,28 @@ impl BatchBuilder {
         let body = body_len(timestamp_delta, index, key, value, headers);
         self.buffer.reserve(MAX_VARLONG + body);
 
-        // Everything before the key fits on the stack and is copied at once.
-        let mut prefix = [0u8; 4 * MAX_VARLONG + 1];
+        // What is before the key fits on the stack and is copied at once; without a key so is what is before the value.
+        let mut prefix = [0u8; 5 * MAX_VARLONG + 1];
         let mut len = put_varlong(&mut prefix, body as i64);
         prefix[len] = 0; // attributes: none are defined
         len += 1;
         len += put_varlong(&mut prefix[len..], timestamp_delta);
         len += put_varlong(&mut prefix[len..], index.into());
         len += put_varlong(&mut prefix[len..], nullable_len(key));
+        if let Some(key) = key {
+            self.buffer.extend_from_slice(&prefix[..len]);
+            self.buffer.extend_from_slice(key);
+            len = 0;
+        }
+        len += put_varlong(&mut prefix[len..], nullable_len(value));
         self.buffer.extend_from_slice(&prefix[..len]);
-        self.buffer.extend_from_slice(key.unwrap_or_default());
-        self.put_bytes(value);
-        self.put_varlong(headers.len() as i64);
-        for (key, value) in headers {
-            self.put_bytes(Some(key.as_bytes()));
-            self.put_bytes(*value);
+        if let Some(value) = value {
+            self.buffer.extend_from_slice(value);
+        }
+        if headers.is_empty() {
+            self.buffer.push(0);
+        } else {
+            self.put_headers(headers);
         }
         self.records += 1;
         index as u32
@@ -145,6 +152,14 @@ impl BatchBuilder {
         };
         sealed.stamp(NO_PRODUCER_ID, -1, -1);
         Ok(sealed)
+    }
+
+    fn put_headers(&mut self, headers: &[(&str, Option<&[u8]>)]) {
+        self.put_varlong(headers.len() as i64);
+        for (key, value) in headers {
+            self.put_bytes(Some(key.as_bytes()));
+            self.put_bytes(*value);
+        }
     }
 
     fn put_bytes(&mut self, bytes: Option<&[u8]>) {
