@@ -88,8 +88,8 @@ impl Decoder {
                     }
                     let first = batch.split_to(room)?;
                     taken.records += first.record_count() as usize;
-                    if batch.record_count() > 0 {
-                        *position = last_offset(&first).map_or(*position, |last| last + 1);
+                    if let Some(next) = batch.records().next() {
+                        *position = next?.offset;
                         taken.batches.push(first);
                         return Ok(());
                     }
@@ -144,14 +144,6 @@ impl Decoder {
     }
 }
 
-fn last_offset(batch: &RecordBatch) -> Option<i64> {
-    batch
-        .records()
-        .last()
-        .and_then(Result::ok)
-        .map(|r| r.offset)
-}
-
 /// The aborted transactions of a fetch (KIP-98): the records of a producer are left out from a transaction's first offset
 /// until its abort marker.
 #[derive(Debug)]
@@ -184,3 +176,6 @@ impl Aborted {
         self.open.remove(&producer);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -128,8 +128,12 @@ impl Shared {
     async fn supervise(self: &Arc<Self>) {
         let mut metadata = self.cluster.watch();
         let mut resets = FuturesUnordered::new();
+        let mut refresh_at: Option<Instant> = None;
         loop {
-            let leaderless = self.route();
+            refresh_at = self
+                .route()
+                .then(|| refresh_at.unwrap_or_else(|| Instant::now() + LEADERLESS_REFRESH));
+            let refresh = tokio::time::sleep_until(refresh_at.unwrap_or_else(Instant::now));
             let missing = self.take_missing_offsets();
             if !missing.is_empty() {
                 resets.push(offsets::reset(&self.cluster, &self.config, missing));
@@ -138,7 +142,10 @@ impl Shared {
                 () = self.wake.notified() => {}
                 changed = metadata.changed() => if changed.is_err() { return },
                 Some(()) = resets.next() => {}
-                () = tokio::time::sleep(LEADERLESS_REFRESH), if leaderless => self.cluster.request_refresh(),
+                () = refresh, if refresh_at.is_some() => {
+                    refresh_at = None;
+                    self.cluster.request_refresh();
+                }
             }
         }
     }

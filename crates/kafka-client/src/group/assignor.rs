@@ -85,3 +85,6 @@ impl Assignor {
 
 /// Hands a partition of a topic to a member.
 type Give<'a> = dyn FnMut(&Member, &Arc<str>, i32) + 'a;
+
+#[cfg(test)]
+mod tests;

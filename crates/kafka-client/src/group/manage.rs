@@ -76,6 +76,8 @@ struct Manager {
     assignor: Option<Assignor>,
     /// What this member, as the leader, shared out: the number of partitions by topic.
     shared_out: Option<BTreeMap<Arc<str>, i32>>,
+    /// Since when a subscribed topic is missing, as of the last refresh.
+    missing_since: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -152,6 +154,7 @@ impl Manager {
             starts: FuturesUnordered::new(),
             assignor: None,
             shared_out: None,
+            missing_since: None,
         }
     }
 
@@ -169,7 +172,14 @@ impl Manager {
 
     async fn next_event(&mut self) -> Event {
         let heartbeat_at = self.heartbeat.due(self.context.config.session_timeout);
-        let missing = self.has_missing_topic();
+        if !self.has_missing_topic() {
+            self.missing_since = None;
+        } else if self.missing_since.is_none() {
+            self.missing_since = Some(Instant::now());
+        }
+        let refresh_at = self
+            .missing_since
+            .map(|since| since + MISSING_TOPIC_REFRESH);
         tokio::select! {
             answer = or_never(self.exchange.as_mut()) => {
                 self.exchange = None;
@@ -184,7 +194,7 @@ impl Manager {
             Some(refusal) = self.refusals.recv() => Event::Refused(refusal),
             Ok(()) = self.closing.changed() => Event::Close,
             Ok(()) = self.metadata.changed() => Event::MetadataChanged,
-            () = tokio::time::sleep(MISSING_TOPIC_REFRESH), if missing => Event::TopicMissing,
+            () = sleep_until(refresh_at) => Event::TopicMissing,
             Some(()) = self.starts.next() => Event::Nothing,
         }
     }
@@ -220,7 +230,10 @@ impl Manager {
             }),
             Event::Close => self.step(Input::Close),
             Event::MetadataChanged => self.check_topics(),
-            Event::TopicMissing => self.context.cluster.request_refresh(),
+            Event::TopicMissing => {
+                self.missing_since = None;
+                self.context.cluster.request_refresh();
+            }
             Event::Nothing => {}
         }
     }
@@ -228,29 +241,37 @@ impl Manager {
     fn step(&mut self, input: Input) {
         tracing::trace!(group = %self.context.config.group_id, ?input, "membership");
         let before = self.membership.phase();
-        for action in self.membership.step(input) {
-            self.act(action);
-        }
-        let membership = &self.membership;
-        let protocol = self.assignor.map(Assignor::name);
-        let phase = membership.phase();
+        let actions = self.membership.step(input);
+        let phase = self.membership.phase();
         if phase != before {
             tracing::info!(
                 group = %self.context.config.group_id,
-                member = %membership.member_id(),
-                generation = membership.generation(),
+                member = %self.membership.member_id(),
+                generation = self.membership.generation(),
                 phase = phase.as_str(),
-                partitions = membership.owned().len(),
+                partitions = self.membership.owned().len(),
                 "membership"
             );
         }
+        // Whoever is told to finish sees why. The end is told when it has come, by the action.
+        if !matches!(phase, GroupPhase::Closed | GroupPhase::Failed) {
+            self.publish_status(phase);
+        }
+        self.publish_identity();
+        for action in actions {
+            self.act(action);
+        }
+    }
+
+    fn publish_status(&self, phase: GroupPhase) {
+        let generation = self.membership.generation();
+        let protocol = self.assignor.map(Assignor::name);
         self.shared.status.send_if_modified(|status| {
-            let generation = membership.generation();
             let mut new = status.clone();
             new.phase = phase;
             new.generation = (generation != NO_GENERATION).then_some(generation);
-            new.member_id = Arc::clone(membership.member_id());
-            new.is_leader = membership.is_leader();
+            new.member_id = Arc::clone(self.membership.member_id());
+            new.is_leader = self.membership.is_leader();
             if new.protocol.as_deref() != protocol {
                 new.protocol = protocol.map(Arc::from);
             }
@@ -258,7 +279,6 @@ impl Manager {
             *status = new;
             changed
         });
-        self.publish_identity();
     }
 
     /// Commits are sent as the member that it is now.

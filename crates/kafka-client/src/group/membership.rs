@@ -398,3 +398,6 @@ impl Membership {
         vec![Action::Heartbeat(false), Action::End(code)]
     }
 }
+
+#[cfg(test)]
+mod tests;

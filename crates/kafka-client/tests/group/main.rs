@@ -1,0 +1,39 @@
+//! Consumer groups end to end: the same scenarios on the embedded broker and on a real Kafka.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod kit;
+mod scenarios;
+
+macro_rules! on_every_broker {
+    ($($scenario:ident)+) => {
+        mod embedded {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $scenario() {
+                crate::scenarios::$scenario(&crate::kit::Bed::embedded().await).await;
+            })+
+        }
+
+        mod real {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            #[ignore = "needs KAFKA_BOOTSTRAP_SERVERS: eval \"$(deploy/testbed/up)\" && cargo test -p kafka-client --test group -- --ignored"]
+            async fn $scenario() {
+                crate::scenarios::$scenario(&crate::kit::Bed::real()).await;
+            })+
+        }
+    };
+}
+
+on_every_broker! {
+    earliest_reads_all_that_is_there
+    latest_reads_only_what_comes
+    reading_goes_on_where_it_was_committed
+    members_come_and_go_and_every_record_is_handled_once
+    a_revoked_partition_is_drained_before_it_moves
+    a_holder_that_does_not_let_go_loses_its_partition
+    the_last_member_standing_gets_all_when_another_crashes
+    a_topic_that_is_made_later_is_waited_for
+    without_an_offset_polls_fail_until_somebody_seeks
+    a_pause_keeps_what_is_in_memory
+    many_partitions_are_committed_together
+}
