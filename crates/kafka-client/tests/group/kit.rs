@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,13 +27,19 @@ pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T 
 /// A cluster to test on.
 pub(crate) struct Bed {
     pub(crate) client: Client,
-    pub(crate) broker: Option<Broker>,
+    broker: Option<Broker>,
     bootstrap: String,
 }
 
 impl Bed {
     pub(crate) async fn embedded() -> Self {
+        Self::nodes(1).await
+    }
+
+    /// An embedded cluster of so many nodes.
+    pub(crate) async fn nodes(count: usize) -> Self {
         let config = BrokerConfig {
+            listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0)); count],
             min_session_timeout: Duration::from_millis(100),
             ..BrokerConfig::default()
         };
@@ -43,6 +50,10 @@ impl Bed {
             broker: Some(broker),
             bootstrap,
         }
+    }
+
+    pub(crate) fn broker(&self) -> &Broker {
+        self.broker.as_ref().expect("an embedded broker")
     }
 
     pub(crate) fn real() -> Self {

@@ -1,0 +1,287 @@
+//! What goes wrong, on the embedded broker: it can be told to.
+
+use std::time::{Duration, Instant};
+
+use kafka_broker::{ApiKey, Fault, FaultAction};
+use kafka_client::{
+    Client, ClientConfig, ConsumerConfig, ConsumerError, GroupEvent, LostReason, ResponseError,
+    StartAt,
+};
+
+use crate::kit::{Bed, Journal, Member, assigned, config, keys, tp, within};
+
+const CLOSE: Duration = Duration::from_secs(15);
+
+#[tokio::test]
+async fn a_session_that_expires_loses_the_partitions_and_joins_anew() {
+    let bed = Bed::embedded().await;
+    let (topic, group) = (bed.topic(1).await, bed.name("group"));
+    bed.produce(&topic, 1, 0..10).await;
+    let mut mine = config(&group, &topic);
+    mine.session_timeout = Duration::from_millis(900);
+    mine.heartbeat_interval = Duration::from_millis(100);
+    let mut member = bed.client.consumer_group(mine).unwrap();
+    let mut partition = assigned(&mut member).await;
+    assert_eq!(keys(&mut partition, 4).await, [0, 1, 2, 3]);
+    partition.commit(2).await.unwrap();
+    let silence = Fault::new(FaultAction::NeverAnswer).on(ApiKey::Heartbeat);
+    let silence = bed.broker().faults().inject(silence);
+    within("the loss", partition.revoked()).await;
+    let error = within("a poll", partition.poll(1)).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ConsumerError::Lost {
+                reason: LostReason::SessionExpired | LostReason::UnknownMember,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(partition.commit(4).await.unwrap_err().is_lost());
+    silence.remove();
+    drop(partition);
+    let mut partition = assigned(&mut member).await;
+    assert_eq!(keys(&mut partition, 2).await, [2, 3]);
+    partition.commit(4).await.unwrap();
+    drop(partition);
+    member.close(CLOSE).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_commit_outlives_lost_answers_and_moods_of_the_coordinator() {
+    let bed = Bed::embedded().await;
+    let (topic, group) = (bed.topic(1).await, bed.name("group"));
+    bed.produce(&topic, 1, 0..20).await;
+    let mut member = bed.client.consumer_group(config(&group, &topic)).unwrap();
+    let mut partition = assigned(&mut member).await;
+    keys(&mut partition, 20).await;
+    let actions = [
+        FaultAction::DropBefore,
+        FaultAction::DropAfter,
+        FaultAction::Answer(ResponseError::NotCoordinator),
+        FaultAction::Answer(ResponseError::CoordinatorNotAvailable),
+        FaultAction::Answer(ResponseError::CoordinatorLoadInProgress),
+    ];
+    for (action, offset) in actions.into_iter().zip(1..) {
+        let fault = Fault::new(action).on(ApiKey::OffsetCommit).times(1);
+        let fault = bed.broker().faults().inject(fault);
+        within("a commit", partition.commit(offset)).await.unwrap();
+        fault.wait_for_hits(1).await;
+        assert_eq!(bed.committed(&group).await, [(0, offset)].into());
+    }
+    let denied = FaultAction::Answer(ResponseError::GroupAuthorizationFailed);
+    let denied = Fault::new(denied).on(ApiKey::OffsetCommit).times(1);
+    bed.broker().faults().inject(denied);
+    let error = within("a commit", partition.commit(9)).await.unwrap_err();
+    assert!(
+        matches!(error, ConsumerError::Commit { offset: 9, .. }),
+        "{error}"
+    );
+    // What was not committed is not in the way of a lower offset.
+    partition.commit(8).await.unwrap();
+    drop(partition);
+    member.close(CLOSE).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_coordinator_and_a_leader_that_move_are_found_again() {
+    let bed = Bed::nodes(2).await;
+    let (topic, group) = (bed.topic(2).await, bed.name("group"));
+    let journal = Journal::new();
+    let member = Member::join(&bed.client, config(&group, &topic), &journal);
+    member.wait_for_partitions(2).await;
+    for round in 0..6 {
+        let node = 1 + round % 2;
+        bed.broker().move_coordinator(&group, node).unwrap();
+        bed.broker().move_leader(&topic, 0, node).unwrap();
+        bed.broker().move_leader(&topic, 1, 3 - node).unwrap();
+        let keys = round as u32 * 50..(round as u32 + 1) * 50;
+        bed.produce(&topic, 2, keys.clone()).await;
+        journal.wait_for(keys.end as usize).await;
+    }
+    member.close().await;
+    journal.assert_exactly(0..300);
+    assert_eq!(bed.committed(&group).await, [(0, 150), (1, 150)].into());
+}
+
+#[tokio::test]
+async fn a_broker_that_restarts_is_found_again() {
+    let bed = Bed::embedded().await;
+    let (topic, group) = (bed.topic(2).await, bed.name("group"));
+    let journal = Journal::new();
+    let member = Member::join(&bed.client, config(&group, &topic), &journal);
+    bed.produce(&topic, 2, 0..100).await;
+    journal.wait_for(100).await;
+    bed.broker().crash_node(1).await.unwrap();
+    bed.broker().start_node(1).await.unwrap();
+    bed.produce(&topic, 2, 100..200).await;
+    journal.wait_for(200).await;
+    member.close().await;
+    journal.assert_exactly(0..200);
+    assert_eq!(bed.committed(&group).await, [(0, 100), (1, 100)].into());
+}
+
+#[tokio::test]
+async fn connections_that_are_cut_all_the_time_lose_and_double_nothing() {
+    let bed = Bed::embedded().await;
+    let (topic, group) = (bed.topic(3).await, bed.name("group"));
+    let journal = Journal::new();
+    let first = Member::join(&bed.client, config(&group, &topic), &journal);
+    let second = Member::join(&bed.other_client(), config(&group, &topic), &journal);
+    for round in 0..20u32 {
+        bed.broker().cut_connections(1).unwrap();
+        bed.produce(&topic, 3, round * 30..(round + 1) * 30).await;
+        bed.broker().cut_connections(1).unwrap();
+        journal.wait_for((round as usize + 1) * 30).await;
+    }
+    first.close().await;
+    second.close().await;
+    journal.assert_exactly(0..600);
+}
+
+#[tokio::test]
+async fn of_two_members_with_one_instance_id_the_older_one_ends() {
+    let bed = Bed::embedded().await;
+    let (topic, group) = (bed.topic(1).await, bed.name("group"));
+    let mut mine = config(&group, &topic);
+    mine.group_instance_id = Some("the-one".into());
+    let mut first = bed.client.consumer_group(mine.clone()).unwrap();
+    let mut partition = assigned(&mut first).await;
+    let mut second = bed.other_client().consumer_group(mine).unwrap();
+    let event = within("the end", first.next()).await;
+    let Some(GroupEvent::Error(error)) = event else {
+        panic!("expected an error, got {event:?}");
+    };
+    assert!(
+        matches!(
+            error,
+            ConsumerError::Group {
+                code: ResponseError::FencedInstanceId,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(within("the end", first.next()).await.is_none());
+    let error = within("a poll", partition.poll(1)).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ConsumerError::Lost {
+                reason: LostReason::Fenced,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assigned(&mut second).await;
+}
+
+#[tokio::test]
+async fn partitions_that_are_added_are_assigned() {
+    let bed = Bed::embedded().await;
+    let (topic, group) = (bed.topic(1).await, bed.name("group"));
+    let client = Client::new(ClientConfig {
+        metadata_max_age: Duration::from_millis(100),
+        ..bed.client.config().clone()
+    })
+    .unwrap();
+    let journal = Journal::new();
+    let member = Member::join(&client, config(&group, &topic), &journal);
+    member.wait_for_partitions(1).await;
+    for (_, grown) in bed
+        .client
+        .admin()
+        .create_partitions(&[(&topic, 3)])
+        .await
+        .unwrap()
+    {
+        grown.unwrap();
+    }
+    member.wait_for_partitions(3).await;
+    member.close().await;
+}
+
+/// With polls that the broker holds for longer than any test waits, each of these would hang if it waited for one.
+#[tokio::test]
+async fn nothing_waits_for_the_end_of_a_long_poll() {
+    let bed = Bed::embedded().await;
+    let topic = bed.topic(3).await;
+    bed.produce(&topic, 3, 0..30).await;
+    let slow = ConsumerConfig {
+        fetch_max_wait: Duration::from_secs(120),
+        partition_max_bytes: 1,
+        partition_buffer_bytes: 1,
+        ..ConsumerConfig::default()
+    };
+    let started = Instant::now();
+    let all = (0..3).map(|p| (tp(&topic, p), StartAt::Offset(0)));
+    let mut handles = bed.client.consume(slow, all).unwrap();
+    for (handle, number) in handles.iter_mut().zip(0..) {
+        // A buffer of one byte is full with each batch: the next is fetched when this one is polled.
+        let expected: Vec<_> = (0..10).map(|n| number + 3 * n).collect();
+        assert_eq!(keys(handle, 10).await, expected);
+    }
+    for (handle, number) in handles.iter_mut().zip(0..) {
+        handle.seek(9).unwrap();
+        assert_eq!(keys(handle, 1).await, [27 + number]);
+        handle.pause();
+        bed.produce(&topic, 3, 30 + number..31 + number).await;
+        handle.resume();
+        assert_eq!(keys(handle, 1).await, [30 + number]);
+    }
+    assert!(started.elapsed() < Duration::from_secs(30));
+}
+
+#[tokio::test]
+async fn a_throttled_client_waits_and_a_refused_fetch_is_asked_again() {
+    let bed = Bed::embedded().await;
+    let topic = bed.topic(1).await;
+    bed.produce(&topic, 1, 0..5).await;
+    let throttle = Duration::from_millis(300);
+    let fault = Fault::new(FaultAction::Throttle(throttle))
+        .on(ApiKey::Fetch)
+        .times(1);
+    let throttled = bed.broker().faults().inject(fault);
+    let start = [(tp(&topic, 0), StartAt::Offset(0))];
+    let mut handles = bed
+        .client
+        .consume(ConsumerConfig::default(), start)
+        .unwrap();
+    let partition = &mut handles[0];
+    within("the throttling", throttled.wait_for_hits(1)).await;
+    assert_eq!(keys(partition, 5).await, [0, 1, 2, 3, 4]);
+    let started = Instant::now();
+    bed.produce(&topic, 1, 5..6).await;
+    assert_eq!(keys(partition, 1).await, [5]);
+    assert!(started.elapsed() >= throttle / 2, "{:?}", started.elapsed());
+
+    let denied = FaultAction::Answer(ResponseError::TopicAuthorizationFailed);
+    bed.broker()
+        .faults()
+        .inject(Fault::new(denied).on(ApiKey::Fetch).times(1));
+    bed.broker().cut_connections(1).unwrap();
+    let error = within("a poll", partition.poll(1)).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ConsumerError::Fetch {
+                code: ResponseError::TopicAuthorizationFailed,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    for code in [
+        ResponseError::NotLeaderOrFollower,
+        ResponseError::UnknownTopicOrPartition,
+    ] {
+        let refused = Fault::new(FaultAction::Answer(code))
+            .on(ApiKey::Fetch)
+            .times(1);
+        bed.broker().faults().inject(refused);
+    }
+    bed.produce(&topic, 1, 6..7).await;
+    assert_eq!(keys(partition, 1).await, [6]);
+}
