@@ -5,9 +5,11 @@
 
 mod assignor;
 mod commit;
+mod committed;
 mod config;
 mod coordinator;
 mod exchange;
+mod heartbeat;
 mod manage;
 mod membership;
 mod protocol;
@@ -38,7 +40,8 @@ use crate::error::ClientError;
 pub enum GroupEvent {
     /// A partition was assigned: whoever takes the handle reads it.
     Assigned(PartitionConsumer),
-    /// The group cannot go on and has ended, or has lost its partitions and joins anew; the error says which.
+    /// The group cannot go on and has ended. A session that expired is not such an error: the handles are lost, and the
+    /// member joins anew.
     Error(ConsumerError),
 }
 

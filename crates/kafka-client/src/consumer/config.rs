@@ -54,8 +54,8 @@ pub struct ConsumerConfig {
     /// The most bytes of one partition in one answer; a first batch that is larger still comes whole (KIP-74).
     /// Default: 1 MiB.
     pub partition_max_bytes: i32,
-    /// A partition with this many bytes waiting in memory is not fetched until some are polled, so it holds at most this
-    /// and one answer more. Default: 2 MiB.
+    /// A partition with this many bytes waiting in memory is not fetched until some are polled, so it holds less than this
+    /// and two answers more: the one that came last and the one that is being polled. Default: 2 MiB.
     pub partition_buffer_bytes: usize,
     /// Where this client stands: brokers may name a replica of the same rack to fetch from (KIP-392). Default: none.
     pub client_rack: Option<Arc<str>>,

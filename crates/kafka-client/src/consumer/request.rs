@@ -245,23 +245,21 @@ fn store(
         state.hold_back();
         return None;
     }
-    let records = if length < total / COPY_BELOW {
-        Bytes::copy_from_slice(&records[..length])
-    } else {
-        records.slice(..length)
-    };
     let aborted = data.aborted_transactions.filter(|_| committed_only);
-    state.buffered_bytes += length;
-    state.fetch_offset = next_offset;
-    state.buffer.push_back(Chunk {
-        records,
+    let chunk = Chunk {
+        records: if length < total / COPY_BELOW {
+            Bytes::copy_from_slice(&records[..length])
+        } else {
+            records.slice(..length)
+        },
         aborted: aborted
             .unwrap_or_default()
             .iter()
             .map(|t| (t.producer_id.0, t.first_offset))
             .collect(),
         next_offset,
-    });
+    };
+    state.push(chunk);
     pick.slot.readable.notify_one();
     None
 }

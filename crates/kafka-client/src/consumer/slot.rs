@@ -207,6 +207,13 @@ impl SlotState {
         self.not_before = None;
     }
 
+    /// Takes in what a fetch brought.
+    pub(crate) fn push(&mut self, chunk: Chunk) {
+        self.buffered_bytes += chunk.records.len();
+        self.fetch_offset = chunk.next_offset;
+        self.buffer.push_back(chunk);
+    }
+
     pub(crate) fn clear_buffer(&mut self) {
         self.buffer.clear();
         self.buffered_bytes = 0;

@@ -7,24 +7,22 @@ use std::time::Duration;
 use kafka_wire::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_wire::messages::join_group_response::JoinGroupResponseMember;
 use kafka_wire::messages::leave_group_request::MemberIdentity;
-use kafka_wire::messages::offset_fetch_request::OffsetFetchRequestTopic;
 use kafka_wire::messages::sync_group_request::SyncGroupRequestAssignment;
 use kafka_wire::messages::{
     GroupId, HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
-    OffsetFetchRequest, SyncGroupRequest, TopicName,
+    SyncGroupRequest,
 };
 use kafka_wire::{ResponseError, StrBytes};
 use tokio::time::Instant;
 
-use super::assignor::{Assignor, Member};
+use super::assignor::{Assignor, Member, Plan};
 use super::config::GroupConfig;
 use super::coordinator::{Coordinator, Lane};
 use super::membership::{Input, Joined};
 use super::protocol;
-use crate::backoff::Backoff;
 use crate::cluster::{Cluster, Metadata};
-use crate::consumer::{ConsumerError, IsolationLevel, Slot, Start, TopicPartition};
-use crate::error::{ClientError, Remedy};
+use crate::consumer::TopicPartition;
+use crate::error::ClientError;
 
 /// The name of the group protocol that consumers speak.
 const PROTOCOL_TYPE: &str = "consumer";
@@ -52,8 +50,16 @@ pub(super) struct Answer {
     pub(super) input: Input,
     /// The partitions by topic that were shared out, if this member leads.
     pub(super) shared_out: Option<BTreeMap<Arc<str>, i32>>,
-    /// The assignor that the group uses, when it was joined.
-    pub(super) assignor: Option<Assignor>,
+    /// What the group works with, when it was joined.
+    pub(super) terms: Option<Terms>,
+}
+
+/// What the members of a generation work with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    pub(super) assignor: Assignor,
+    /// The leader is a static member that came back: the partitions are shared out already (KIP-814).
+    pub(super) skip_assignment: bool,
 }
 
 impl From<Input> for Answer {
@@ -61,13 +67,13 @@ impl From<Input> for Answer {
         Self {
             input,
             shared_out: None,
-            assignor: None,
+            terms: None,
         }
     }
 }
 
 impl Context {
-    fn group_id(&self) -> GroupId {
+    pub(super) fn group_id(&self) -> GroupId {
         GroupId(string(&self.config.group_id))
     }
 
@@ -81,7 +87,7 @@ impl Context {
         request_timeout.max(self.config.rebalance_timeout + REBALANCE_SLACK)
     }
 
-    fn failed(&self, what: &str, error: &ClientError) {
+    pub(super) fn failed(&self, what: &str, error: &ClientError) {
         tracing::warn!(group = %self.config.group_id, %error, "{what} failed");
     }
 }
@@ -164,7 +170,8 @@ fn joined(context: &Context, response: JoinGroupResponse) -> Answer {
         return refuse_join(ResponseError::InconsistentGroupProtocol, "");
     };
     let leads = response.leader == response.member_id;
-    let lead = (leads && !response.skip_assignment).then(|| {
+    let skip_assignment = response.skip_assignment;
+    let lead = leads.then(|| {
         response
             .members
             .into_iter()
@@ -178,7 +185,10 @@ fn joined(context: &Context, response: JoinGroupResponse) -> Answer {
             lead,
         }),
         shared_out: None,
-        assignor: Some(assignor),
+        terms: Some(Terms {
+            assignor,
+            skip_assignment,
+        }),
     }
 }
 
@@ -194,20 +204,16 @@ fn member(context: &Context, member: JoinGroupResponseMember) -> Option<Member> 
 pub(super) async fn sync(
     context: Arc<Context>,
     me: Me,
-    assignor: Assignor,
+    terms: Terms,
     lead: Option<Vec<Member>>,
 ) -> Answer {
     let mut shared_out = None;
     let mut assignments = Vec::new();
     if let Some(members) = lead {
         let counts = subscribed_counts(&context.cluster, &members).await;
-        for (member, partitions) in assignor.assign(&members, &counts) {
-            match protocol::encode_assignment(&partitions) {
-                Ok(bytes) => assignments.push(
-                    SyncGroupRequestAssignment::default()
-                        .with_member_id(string(&member))
-                        .with_assignment(bytes),
-                ),
+        if !terms.skip_assignment {
+            match encode_plan(terms.assignor.assign(&members, &counts)) {
+                Ok(encoded) => assignments = encoded,
                 Err(error) => {
                     tracing::error!(group = %context.config.group_id, %error, "cannot assign");
                     return Input::SyncRefused(ResponseError::InvalidRequest).into();
@@ -222,7 +228,7 @@ pub(super) async fn sync(
         .with_member_id(string(&me.member_id))
         .with_group_instance_id(context.instance_id())
         .with_protocol_type(Some(StrBytes::from_static_str(PROTOCOL_TYPE)))
-        .with_protocol_name(Some(StrBytes::from_static_str(assignor.name())))
+        .with_protocol_name(Some(StrBytes::from_static_str(terms.assignor.name())))
         .with_assignments(assignments);
     let deadline = context.rebalance_deadline();
     let answer = context
@@ -252,6 +258,16 @@ pub(super) async fn sync(
         shared_out,
         ..input.into()
     }
+}
+
+fn encode_plan(plan: Plan) -> Result<Vec<SyncGroupRequestAssignment>, protocol::ProtocolError> {
+    plan.into_iter()
+        .map(|(member, partitions)| {
+            Ok(SyncGroupRequestAssignment::default()
+                .with_member_id(string(&member))
+                .with_assignment(protocol::encode_assignment(&partitions)?))
+        })
+        .collect()
 }
 
 /// The partitions of every topic that any member subscribes to, as far as the topics exist.
@@ -337,116 +353,7 @@ pub(super) async fn leave(context: Arc<Context>, member_id: Arc<str>) -> Answer 
     Input::Left.into()
 }
 
-/// Gives newly assigned partitions their committed offsets; asks again until each has its answer or is gone.
-pub(super) async fn fetch_committed(context: Arc<Context>, slots: Vec<Arc<Slot>>) {
-    let mut waiting: Vec<_> = slots
-        .into_iter()
-        .map(|slot| {
-            let seeks = slot.lock().seeks;
-            (slot, seeks)
-        })
-        .collect();
-    let mut backoff = Backoff::default();
-    loop {
-        waiting.retain(|(slot, _)| !slot.ending.is_cancelled() && !slot.released.is_cancelled());
-        if waiting.is_empty() {
-            return;
-        }
-        match ask_committed(&context, &waiting).await {
-            Ok(answers) => waiting.retain(|(slot, seeks)| {
-                let answer = answers.get(&slot.id);
-                !answer.is_some_and(|answer| take_committed(slot, *seeks, answer))
-            }),
-            Err(error) if error.is_retriable() => context.failed("fetching offsets", &error),
-            Err(error) => {
-                for (slot, _) in waiting {
-                    slot.fail(ConsumerError::Client(error.clone()));
-                }
-                return;
-            }
-        }
-        if waiting.is_empty() {
-            return;
-        }
-        tokio::time::sleep(backoff.next()).await;
-    }
-}
-
-type Committed = BTreeMap<TopicPartition, Result<Option<i64>, ResponseError>>;
-
-async fn ask_committed(
-    context: &Context,
-    slots: &[(Arc<Slot>, u64)],
-) -> Result<Committed, ClientError> {
-    let mut topics: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
-    for (slot, _) in slots {
-        topics
-            .entry(&slot.id.topic)
-            .or_default()
-            .push(slot.id.partition);
-    }
-    let topics = topics.into_iter().map(|(topic, partitions)| {
-        OffsetFetchRequestTopic::default()
-            .with_name(TopicName(string(topic)))
-            .with_partition_indexes(partitions)
-    });
-    // Offsets of transactions that are still open would be read twice (KIP-447).
-    let stable = context.config.consumer.isolation_level == IsolationLevel::ReadCommitted;
-    let request = OffsetFetchRequest::default()
-        .with_group_id(context.group_id())
-        .with_topics(Some(topics.collect()))
-        .with_require_stable(stable);
-    let deadline = context.cluster.config().request_timeout;
-    let response = context
-        .coordinator
-        .request(Lane::Member, request, deadline)
-        .await?;
-    if let Some(code) = ResponseError::try_from_code(response.error_code) {
-        context.coordinator.heed(code);
-        let group = format!("group {}", context.config.group_id);
-        return Err(ClientError::broker("OffsetFetch", group, code));
-    }
-    let mut answers = Committed::new();
-    for topic in response.topics {
-        let name: Arc<str> = Arc::from(topic.name.as_str());
-        for p in topic.partitions {
-            let id = TopicPartition::new(Arc::clone(&name), p.partition_index);
-            let answer = match ResponseError::try_from_code(p.error_code) {
-                Some(code) => Err(code),
-                None => Ok((p.committed_offset >= 0).then_some(p.committed_offset)),
-            };
-            answers.insert(id, answer);
-        }
-    }
-    Ok(answers)
-}
-
-/// Returns whether that was an answer that needs no other.
-fn take_committed(slot: &Slot, seeks: u64, answer: &Result<Option<i64>, ResponseError>) -> bool {
-    match answer {
-        Ok(committed) => {
-            slot.lock().committed = *committed;
-            match committed {
-                Some(offset) => slot.start_at(*offset, seeks),
-                None => {
-                    let mut state = slot.lock();
-                    if state.seeks == seeks {
-                        state.start = Start::NeedsReset(None);
-                    }
-                }
-            }
-            true
-        }
-        Err(code) if Remedy::of(*code) == Remedy::Fatal => {
-            let error = ClientError::broker("OffsetFetch", slot.id.to_string(), *code);
-            slot.fail(ConsumerError::Client(error));
-            true
-        }
-        Err(_) => false,
-    }
-}
-
-fn string(s: &str) -> StrBytes {
+pub(super) fn string(s: &str) -> StrBytes {
     StrBytes::from_string(s.to_owned())
 }
 

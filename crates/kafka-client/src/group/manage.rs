@@ -13,10 +13,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::assignor::{Assignor, Member};
+use super::assignor::Member;
 use super::commit::{self, Identity, Refusal};
+use super::committed;
 use super::coordinator::Coordinator;
-use super::exchange::{self, Answer, Context};
+use super::exchange::{self, Answer, Context, Terms};
+use super::heartbeat::Heartbeat;
 use super::membership::{Action, Input, Membership, NO_GENERATION};
 use super::state::GroupPhase;
 use super::{GroupEvent, Shared};
@@ -72,25 +74,13 @@ struct Manager {
     drain: Option<Drain>,
     /// Questions for committed offsets.
     starts: FuturesUnordered<BoxFuture<'static, ()>>,
-    /// The assignor of the generation.
-    assignor: Option<Assignor>,
+    /// What the generation works with.
+    terms: Option<Terms>,
     /// What this member, as the leader, shared out: the number of partitions by topic.
     shared_out: Option<BTreeMap<Arc<str>, i32>>,
     /// Since when a subscribed topic is missing, as of the last refresh.
     missing_since: Option<Instant>,
 }
-
-#[derive(Default)]
-struct Heartbeat {
-    on: bool,
-    next: Option<Instant>,
-    under_way: Option<BoxFuture<'static, HeartbeatAnswer>>,
-    /// When the coordinator was last heard to know this member.
-    heard: Option<Instant>,
-}
-
-/// The generation that was sent, and the answer if there was one.
-type HeartbeatAnswer = (i32, Option<Result<(), ResponseError>>);
 
 /// Partitions that are being let go of.
 struct Drain {
@@ -152,7 +142,7 @@ impl Manager {
             heartbeat: Heartbeat::default(),
             drain: None,
             starts: FuturesUnordered::new(),
-            assignor: None,
+            terms: None,
             shared_out: None,
             missing_since: None,
         }
@@ -202,12 +192,14 @@ impl Manager {
     fn handle(&mut self, event: Event) {
         match event {
             Event::Answer(answer) => {
-                self.assignor = answer.assignor.or(self.assignor);
+                self.terms = answer.terms.or(self.terms);
                 if let Some(counts) = answer.shared_out {
                     self.shared_out = Some(counts);
                 }
-                if matches!(answer.input, Input::Joined(_) | Input::Synced(_)) {
+                if matches!(answer.input, Input::Synced(_)) {
                     self.backoff.reset();
+                }
+                if matches!(answer.input, Input::Joined(_) | Input::Synced(_)) {
                     self.heartbeat.heard = Some(Instant::now());
                 }
                 self.step(answer.input);
@@ -265,7 +257,7 @@ impl Manager {
 
     fn publish_status(&self, phase: GroupPhase) {
         let generation = self.membership.generation();
-        let protocol = self.assignor.map(Assignor::name);
+        let protocol = self.terms.map(|terms| terms.assignor.name());
         self.shared.status.send_if_modified(|status| {
             let mut new = status.clone();
             new.phase = phase;
@@ -364,7 +356,7 @@ impl Manager {
     }
 
     fn sync(&mut self, lead: Option<Vec<Member>>) {
-        let Some(assignor) = self.assignor else {
+        let Some(terms) = self.terms else {
             return; // Never: it came with the generation.
         };
         let me = exchange::Me {
@@ -373,7 +365,7 @@ impl Manager {
             owned: Vec::new(),
         };
         let context = Arc::clone(&self.context);
-        self.exchange = Some(Box::pin(exchange::sync(context, me, assignor, lead)));
+        self.exchange = Some(Box::pin(exchange::sync(context, me, terms, lead)));
     }
 
     fn assign(&mut self, partitions: BTreeSet<TopicPartition>) {
@@ -394,7 +386,7 @@ impl Manager {
         let context = Arc::clone(&self.context);
         let fetcher = self.fetcher.clone();
         self.starts.push(Box::pin(async move {
-            exchange::fetch_committed(context, slots).await;
+            committed::fetch(context, slots).await;
             fetcher.wake();
         }));
     }
@@ -460,7 +452,10 @@ impl Manager {
 
     fn heartbeat_answered(&mut self, generation: i32, result: Option<Result<(), ResponseError>>) {
         match result {
-            Some(Ok(())) => self.heartbeat.heard = Some(Instant::now()),
+            Some(Ok(())) => {
+                self.backoff.reset();
+                self.heartbeat.heard = Some(Instant::now());
+            }
             Some(Err(code)) => {
                 if code == ResponseError::RebalanceInProgress {
                     self.heartbeat.heard = Some(Instant::now());
@@ -499,28 +494,6 @@ impl Manager {
                 .get(topic)
                 .is_none_or(|t| t.partitions.is_empty())
         })
-    }
-}
-
-impl Heartbeat {
-    fn set(&mut self, on: bool, interval: Duration) {
-        if on != self.on {
-            self.on = on;
-            self.next = on.then(|| Instant::now() + interval);
-            self.under_way = None;
-        }
-    }
-
-    /// When a heartbeat is to be sent or the session is over, whichever comes first.
-    fn due(&self, session_timeout: Duration) -> Option<Instant> {
-        if !self.on {
-            return None;
-        }
-        let expires = self.heard.map(|heard| heard + session_timeout);
-        match (self.next, expires) {
-            (Some(next), Some(expires)) => Some(next.min(expires)),
-            (next, expires) => next.or(expires),
-        }
     }
 }
 

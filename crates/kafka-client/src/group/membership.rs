@@ -63,7 +63,7 @@ pub(crate) enum Input {
 pub(crate) struct Joined {
     pub(crate) generation: i32,
     pub(crate) member_id: Arc<str>,
-    /// The members to share out the partitions among, if this member leads and is not told to skip it (KIP-814).
+    /// The members to share out the partitions among, if this member leads.
     pub(crate) lead: Option<Vec<Member>>,
 }
 

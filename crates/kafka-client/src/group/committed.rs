@@ -1,0 +1,123 @@
+//! The committed offsets that newly assigned partitions start from.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kafka_wire::ResponseError;
+use kafka_wire::messages::offset_fetch_request::OffsetFetchRequestTopic;
+use kafka_wire::messages::{OffsetFetchRequest, TopicName};
+
+use super::coordinator::Lane;
+use super::exchange::{Context, string};
+use crate::backoff::Backoff;
+use crate::consumer::{ConsumerError, IsolationLevel, Slot, Start, TopicPartition};
+use crate::error::{ClientError, Remedy};
+
+/// Gives newly assigned partitions their committed offsets; asks again until each has its answer or is gone.
+pub(super) async fn fetch(context: Arc<Context>, slots: Vec<Arc<Slot>>) {
+    let mut waiting: Vec<_> = slots
+        .into_iter()
+        .map(|slot| {
+            let seeks = slot.lock().seeks;
+            (slot, seeks)
+        })
+        .collect();
+    let mut backoff = Backoff::default();
+    loop {
+        waiting.retain(|(slot, _)| !slot.ending.is_cancelled() && !slot.released.is_cancelled());
+        if waiting.is_empty() {
+            return;
+        }
+        match ask_committed(&context, &waiting).await {
+            Ok(answers) => waiting.retain(|(slot, seeks)| {
+                let answer = answers.get(&slot.id);
+                !answer.is_some_and(|answer| take_committed(slot, *seeks, answer))
+            }),
+            Err(error) if error.is_retriable() => context.failed("fetching offsets", &error),
+            Err(error) => {
+                for (slot, _) in waiting {
+                    slot.fail(ConsumerError::Client(error.clone()));
+                }
+                return;
+            }
+        }
+        if waiting.is_empty() {
+            return;
+        }
+        tokio::time::sleep(backoff.next()).await;
+    }
+}
+
+type Committed = BTreeMap<TopicPartition, Result<Option<i64>, ResponseError>>;
+
+async fn ask_committed(
+    context: &Context,
+    slots: &[(Arc<Slot>, u64)],
+) -> Result<Committed, ClientError> {
+    let mut topics: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
+    for (slot, _) in slots {
+        topics
+            .entry(&slot.id.topic)
+            .or_default()
+            .push(slot.id.partition);
+    }
+    let topics = topics.into_iter().map(|(topic, partitions)| {
+        OffsetFetchRequestTopic::default()
+            .with_name(TopicName(string(topic)))
+            .with_partition_indexes(partitions)
+    });
+    // Offsets of transactions that are still open would be read twice (KIP-447).
+    let stable = context.config.consumer.isolation_level == IsolationLevel::ReadCommitted;
+    let request = OffsetFetchRequest::default()
+        .with_group_id(context.group_id())
+        .with_topics(Some(topics.collect()))
+        .with_require_stable(stable);
+    let deadline = context.cluster.config().request_timeout;
+    let response = context
+        .coordinator
+        .request(Lane::Member, request, deadline)
+        .await?;
+    if let Some(code) = ResponseError::try_from_code(response.error_code) {
+        context.coordinator.heed(code);
+        let group = format!("group {}", context.config.group_id);
+        return Err(ClientError::broker("OffsetFetch", group, code));
+    }
+    let mut answers = Committed::new();
+    for topic in response.topics {
+        let name: Arc<str> = Arc::from(topic.name.as_str());
+        for p in topic.partitions {
+            let id = TopicPartition::new(Arc::clone(&name), p.partition_index);
+            let answer = match ResponseError::try_from_code(p.error_code) {
+                Some(code) => Err(code),
+                None => Ok((p.committed_offset >= 0).then_some(p.committed_offset)),
+            };
+            answers.insert(id, answer);
+        }
+    }
+    Ok(answers)
+}
+
+/// Returns whether that was an answer that needs no other.
+fn take_committed(slot: &Slot, seeks: u64, answer: &Result<Option<i64>, ResponseError>) -> bool {
+    match answer {
+        Ok(committed) => {
+            slot.lock().committed = *committed;
+            match committed {
+                Some(offset) => slot.start_at(*offset, seeks),
+                None => {
+                    let mut state = slot.lock();
+                    if state.seeks == seeks {
+                        state.start = Start::NeedsReset(None);
+                    }
+                }
+            }
+            true
+        }
+        Err(code) if Remedy::of(*code) == Remedy::Fatal => {
+            let error = ClientError::broker("OffsetFetch", slot.id.to_string(), *code);
+            slot.fail(ConsumerError::Client(error));
+            true
+        }
+        Err(_) => false,
+    }
+}

@@ -1,0 +1,42 @@
+//! When heartbeats are due, and what is heard of them.
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use kafka_wire::ResponseError;
+use tokio::time::Instant;
+
+/// The cadence of the heartbeats, and the session as seen from here.
+#[derive(Default)]
+pub(super) struct Heartbeat {
+    on: bool,
+    pub(super) next: Option<Instant>,
+    pub(super) under_way: Option<BoxFuture<'static, HeartbeatAnswer>>,
+    /// When the coordinator was last heard to know this member.
+    pub(super) heard: Option<Instant>,
+}
+
+/// The generation that was sent, and the answer if there was one.
+pub(super) type HeartbeatAnswer = (i32, Option<Result<(), ResponseError>>);
+
+impl Heartbeat {
+    pub(super) fn set(&mut self, on: bool, interval: Duration) {
+        if on != self.on {
+            self.on = on;
+            self.next = on.then(|| Instant::now() + interval);
+            self.under_way = None;
+        }
+    }
+
+    /// When a heartbeat is to be sent or the session is over, whichever comes first.
+    pub(super) fn due(&self, session_timeout: Duration) -> Option<Instant> {
+        if !self.on {
+            return None;
+        }
+        let expires = self.heard.map(|heard| heard + session_timeout);
+        match (self.next, expires) {
+            (Some(next), Some(expires)) => Some(next.min(expires)),
+            (next, expires) => next.or(expires),
+        }
+    }
+}
