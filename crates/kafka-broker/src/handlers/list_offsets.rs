@@ -19,6 +19,8 @@ pub(super) const VERSIONS: RangeInclusive<i16> = 1..=7;
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
 const MAX_TIMESTAMP: i64 = -3;
+/// The first version that names leader epochs (KIP-320).
+const FIRST_VERSION_WITH_EPOCHS: i16 = 4;
 /// The first version with `MAX_TIMESTAMP` (KIP-734).
 const FIRST_VERSION_WITH_MAX: i16 = 7;
 
@@ -50,7 +52,7 @@ impl Handle for ListOffsetsRequest {
                 let partitions = topic
                     .partitions
                     .iter()
-                    .map(|asked| respond(asked, find(context, &topic.name, asked)))
+                    .map(|asked| respond(context, asked, find(context, &topic.name, asked)))
                     .collect();
                 ListOffsetsTopicResponse::default()
                     .with_name(topic.name)
@@ -104,6 +106,7 @@ fn find(
 }
 
 fn respond(
+    context: &Context,
     asked: &ListOffsetsPartition,
     result: Result<(FoundRecord, i32), ResponseError>,
 ) -> ListOffsetsPartitionResponse {
@@ -116,5 +119,9 @@ fn respond(
         .with_error_code(error)
         .with_offset(found.offset)
         .with_timestamp(found.timestamp)
-        .with_leader_epoch(leader_epoch)
+        .with_leader_epoch(if context.version >= FIRST_VERSION_WITH_EPOCHS {
+            leader_epoch
+        } else {
+            -1
+        })
 }

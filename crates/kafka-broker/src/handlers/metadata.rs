@@ -20,6 +20,9 @@ use crate::topics::Topic;
 
 pub(super) const VERSIONS: RangeInclusive<i16> = 4..=12;
 
+/// From here on the answer may leave out a name that nobody knows.
+const FIRST_VERSION_WITHOUT_NAME: i16 = 12;
+
 impl Handle for MetadataRequest {
     type Response = MetadataResponse;
     const SHAPE: &'static [Field] = &[
@@ -80,7 +83,7 @@ fn look_up(
             Some(topic) => describe(context, &topic),
             None => MetadataResponseTopic::default()
                 .with_error_code(ResponseError::UnknownTopicId.code())
-                .with_name(None)
+                .with_name((context.version < FIRST_VERSION_WITHOUT_NAME).then(TopicName::default))
                 .with_topic_id(asked.topic_id),
         };
     };

@@ -1,7 +1,7 @@
 //! What the tests say often.
 
 use bytes::Bytes;
-use kafka_broker::{Broker, BrokerConfig};
+use kafka_broker::{ApiKey, Broker, BrokerConfig};
 use kafka_wire::batch::{BatchBuilder, batches};
 use kafka_wire::compression::Compression;
 use kafka_wire::messages as m;
@@ -122,4 +122,11 @@ pub(crate) fn records(bytes: &Bytes) -> Vec<(i64, String)> {
         }
     }
     all
+}
+
+/// Returns once this many requests of an API have come in.
+pub(crate) async fn wait_for_requests(broker: &Broker, api: ApiKey, requests: u64) {
+    while broker.inspect().requests(api) < requests {
+        tokio::task::yield_now().await;
+    }
 }
