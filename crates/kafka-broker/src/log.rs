@@ -5,6 +5,8 @@ mod epochs;
 mod partition;
 mod producers;
 mod store;
+#[cfg(test)]
+mod tests;
 mod timestamps;
 
 pub(crate) use check::{Rejection, check};

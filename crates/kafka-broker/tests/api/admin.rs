@@ -61,8 +61,10 @@ async fn metadata_creates_topics_where_client_and_broker_allow_it() {
     assert_eq!(response.topics[0].error_code, invalid);
     broker.stop().await;
 
-    let mut config = BrokerConfig::default();
-    config.auto_create_topics = false;
+    let config = BrokerConfig {
+        auto_create_topics: false,
+        ..BrokerConfig::default()
+    };
     let broker = start_with(config).await;
     let client = connect(&broker).await;
     let response = metadata(&client, "orders", true).await;

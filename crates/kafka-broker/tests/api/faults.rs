@@ -155,8 +155,10 @@ async fn a_silent_connection_stays_open_and_answers_nothing() {
 #[tokio::test]
 async fn the_same_seed_makes_the_same_faults() {
     let run = async |seed| {
-        let mut config = BrokerConfig::default();
-        config.fault_seed = seed;
+        let config = BrokerConfig {
+            fault_seed: seed,
+            ..BrokerConfig::default()
+        };
         let broker = start_with(config).await;
         broker.create_topic("a", 1).unwrap();
         let client = connect(&broker).await;

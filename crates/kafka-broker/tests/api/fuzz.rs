@@ -1,5 +1,7 @@
 //! Nothing that comes over the wire ends the broker or holds it up.
 
+use std::cell::Cell;
+use std::sync::Once;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +16,28 @@ use crate::support::*;
 
 /// No answer takes longer, but for those that wait on purpose.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+thread_local! {
+    /// Panics on this test's thread, on which its broker runs too. A task that panics takes only its connection with it,
+    /// so that nobody else would see it.
+    static PANICS: Cell<u32> = const { Cell::new(0) };
+}
+
+static WATCH_PANICS: Once = Once::new();
+
+/// Runs a test on this thread and fails if anything in it panicked.
+fn without_panics(test: impl Future<Output = ()>) {
+    WATCH_PANICS.call_once(|| {
+        let print = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            PANICS.set(PANICS.get() + 1);
+            print(info);
+        }));
+    });
+    let before = PANICS.get();
+    runtime().block_on(test);
+    assert_eq!(PANICS.get(), before, "a task panicked");
+}
 
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread()
@@ -57,9 +81,11 @@ async fn poke(broker: &Broker, frame: &[u8]) {
 }
 
 async fn broker() -> Broker {
-    let mut config = BrokerConfig::default();
-    config.max_request_bytes = 1 << 20;
-    config.max_partitions = 100;
+    let config = BrokerConfig {
+        max_request_bytes: 1 << 20,
+        max_partitions: 100,
+        ..BrokerConfig::default()
+    };
     let broker = start_with(config).await;
     broker.create_topic(TOPIC, 2).unwrap();
     broker
@@ -70,7 +96,7 @@ proptest! {
 
     #[test]
     fn random_bytes_do_no_harm(frames in prop::collection::vec(prop::collection::vec(any::<u8>(), 8..200), 1..8)) {
-        runtime().block_on(async {
+        without_panics(async {
             let broker = broker().await;
             for frame in &frames {
                 poke(&broker, frame).await;
@@ -84,7 +110,7 @@ proptest! {
         mutations in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<u8>(), 0..4u8), 1..12),
     ) {
         let frames = frames();
-        runtime().block_on(async {
+        without_panics(async {
             let broker = broker().await;
             for (which, place, byte, how) in &mutations {
                 let mut frame = which.get(&frames).to_vec();
@@ -105,7 +131,7 @@ proptest! {
 
 #[test]
 fn every_byte_of_every_request_may_be_wrong() {
-    runtime().block_on(async {
+    without_panics(async {
         let broker = broker().await;
         for frame in frames() {
             for place in 8..frame.len() {

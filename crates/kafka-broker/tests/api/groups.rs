@@ -140,8 +140,10 @@ async fn two_members_share_a_group_and_one_leaves() {
 
 #[tokio::test]
 async fn a_member_whose_session_ends_is_out() {
-    let mut config = BrokerConfig::default();
-    config.min_session_timeout = std::time::Duration::from_millis(1);
+    let config = BrokerConfig {
+        min_session_timeout: std::time::Duration::from_millis(1),
+        ..BrokerConfig::default()
+    };
     let broker = start_with(config).await;
     let client = connect(&broker).await;
     let first = client
@@ -236,8 +238,10 @@ async fn a_group_needs_a_name() {
 
 #[tokio::test]
 async fn a_member_that_hangs_up_while_it_waits_is_not_waited_for_for_ever() {
-    let mut config = BrokerConfig::default();
-    config.min_session_timeout = std::time::Duration::from_millis(1);
+    let config = BrokerConfig {
+        min_session_timeout: std::time::Duration::from_millis(1),
+        ..BrokerConfig::default()
+    };
     let broker = start_with(config).await;
     let (first, second) = (connect(&broker).await, connect(&broker).await);
     sole_member(&first, "g").await;

@@ -344,8 +344,10 @@ async fn a_fetch_session_that_was_never_given_is_not_found() {
 
 #[tokio::test]
 async fn a_partition_keeps_no_more_than_it_may() {
-    let mut config = BrokerConfig::default();
-    config.retention_bytes = 3 * batch(&["x"]).len() as u64;
+    let config = BrokerConfig {
+        retention_bytes: 3 * batch(&["x"]).len() as u64,
+        ..BrokerConfig::default()
+    };
     let broker = start_with(config).await;
     broker.create_topic("a", 1).unwrap();
     let client = connect(&broker).await;

@@ -144,8 +144,10 @@ async fn an_array_that_is_not_there_closes_the_connection_and_takes_no_memory() 
 
 #[tokio::test]
 async fn a_request_over_the_limit_closes_the_connection() {
-    let mut config = kafka_broker::BrokerConfig::default();
-    config.max_request_bytes = 1000;
+    let config = kafka_broker::BrokerConfig {
+        max_request_bytes: 1000,
+        ..kafka_broker::BrokerConfig::default()
+    };
     let broker = start_with(config).await;
     for length in [1001i32, 7, 0, -1, i32::MAX, i32::MIN] {
         let mut raw = Raw::connect(&broker).await;
@@ -182,8 +184,10 @@ async fn pipelined_requests_are_answered_in_order() {
 
 #[tokio::test]
 async fn a_connection_too_many_is_closed() {
-    let mut config = kafka_broker::BrokerConfig::default();
-    config.max_connections = 2;
+    let config = kafka_broker::BrokerConfig {
+        max_connections: 2,
+        ..kafka_broker::BrokerConfig::default()
+    };
     let broker = start_with(config).await;
     let (_first, _second) = (connect(&broker).await, connect(&broker).await);
     let mut third = Raw::connect(&broker).await;
