@@ -4,12 +4,13 @@
 //! KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092 cargo run --release -p kafka-client --example consume_bench -- [records] [value bytes]
 //! ```
 //!
-//! It makes a topic of three partitions, fills it, reads it through a group that commits after each poll, and then sends 1,000 records a
+//! Without the variable it measures against the embedded broker. It makes a topic of three partitions, fills it, reads it through a group that commits after each poll, and then sends 1,000 records a
 //! second for five seconds to measure the time from `send` to `poll`.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
 
+use kafka_broker::{Broker, BrokerConfig};
 use kafka_client::{
     Client, ClientConfig, ConsumerConfig, GroupConfig, GroupEvent, NewTopic, OffsetReset,
     PartitionConsumer, ProducerConfig, TopicRecord,
@@ -27,7 +28,9 @@ async fn main() -> Result<(), Failure> {
     let mut args = std::env::args().skip(1).map(|a| a.parse::<u64>());
     let records = args.next().transpose()?.unwrap_or(1_000_000);
     let size = args.next().transpose()?.unwrap_or(100);
-    let servers = std::env::var("KAFKA_BOOTSTRAP_SERVERS")?;
+    let embedded = Broker::start(BrokerConfig::default()).await?;
+    let servers =
+        std::env::var("KAFKA_BOOTSTRAP_SERVERS").unwrap_or_else(|_| embedded.bootstrap_servers());
     let client = Client::new(ClientConfig::new(&servers))?;
     let name = format!("consume-bench-{}", std::process::id());
     let topic = NewTopic::new(&name, PARTITIONS, 1);
