@@ -32,6 +32,14 @@ soak:
     deploy/testbed/down
     eval "$(KAFKA_NODES=3 deploy/testbed/up)" && PROFILE=release bash .ci/ignored-tests run soak
 
+# Producing to a real Kafka, by record size; arguments: runs
+bench-produce *arguments:
+    eval "$(deploy/testbed/up)" && cargo run --release -p kafka-client --example produce_bench -- {{ arguments }}
+
+# Consuming from a real Kafka, and the time from send to poll; arguments: records, bytes of a value
+bench-consume *arguments:
+    eval "$(deploy/testbed/up)" && cargo run --release -p kafka-client --example consume_bench -- {{ arguments }}
+
 # What CI runs
 ci:
     bash .ci/run

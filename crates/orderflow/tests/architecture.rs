@@ -185,7 +185,7 @@ fn modules_are_named_and_readable_in_one_sitting() {
 #[test]
 fn tests_wait_for_events_and_not_for_time() {
     let files = sources(|inside| {
-        inside.starts_with("tests/") || inside.ends_with("/tests.rs") || inside.contains("/tests/")
+        inside.starts_with("tests/") || inside.ends_with("tests.rs") || inside.contains("/tests/")
     });
     assert_none(source::sleeps(&files));
 }

@@ -1,4 +1,4 @@
-//! compose.yml, held against itself and the Dockerfile.
+//! compose.yml, held against the program, the Dockerfile and itself.
 //!
 //! There is no Docker engine where this is developed, so nothing else would notice a wrong port or an order of starting that cannot be.
 #![allow(
@@ -11,10 +11,15 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use clap::{CommandFactory, Parser};
+use orderflow::cli::Cli;
 use serde::Deserialize;
 
 /// The image of the program itself; the other services' images are somebody else's.
 const OUR_IMAGE: &str = "orderflow:local";
+
+/// What is logged: read by the logging library, and so by every command.
+const LOG_VARIABLE: &str = "RUST_LOG";
 
 /// Where the program lies in the image.
 const PROGRAM: &str = "/usr/local/bin/orderflow";
@@ -206,6 +211,70 @@ fn wrong_roles(compose: &Compose) -> Vec<String> {
     problems
 }
 
+/// Commands and healthchecks that the program does not understand, variables that the command does not read, and values that it refuses.
+fn unknown_to_the_program(compose: &Compose) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (name, service) in compose.ours() {
+        let mut words = vec!["orderflow".to_owned()];
+        words.extend(service.command.iter().cloned());
+        let options = options_by_variable(service.command.first().map(String::as_str));
+        for variable in service
+            .environment
+            .keys()
+            .filter(|variable| *variable != LOG_VARIABLE)
+        {
+            match options.get(variable) {
+                // A variable is given as the option that it stands for, so that its value is checked, too.
+                Some(option) => words.push(format!(
+                    "--{option}={}",
+                    default_of(&service.variable(variable).unwrap_or_default())
+                )),
+                None => problems.push(format!(
+                    "{name}: {:?} does not read {variable}, but {:?}",
+                    service.command,
+                    options.keys()
+                )),
+            }
+        }
+        if let Err(error) = Cli::try_parse_from(&words) {
+            problems.push(format!("{name}: {words:?}: {error}"));
+        }
+        let check = service
+            .healthcheck
+            .iter()
+            .map(|check| check.test.as_slice());
+        for words in check.filter_map(|test| test.strip_prefix(&["CMD".to_owned()])) {
+            if let Err(error) = Cli::try_parse_from(words) {
+                problems.push(format!("{name}: its healthcheck {words:?}: {error}"));
+            }
+        }
+    }
+    problems
+}
+
+/// What a command reads from the environment: the variable's name, and the option that it stands for.
+fn options_by_variable(subcommand: Option<&str>) -> BTreeMap<String, String> {
+    let program = Cli::command();
+    let command = subcommand.map_or(Some(&program), |name| program.find_subcommand(name));
+    let arguments = command.into_iter().flat_map(clap::Command::get_arguments);
+    arguments
+        .filter_map(|argument| {
+            let variable = argument.get_env()?.to_str()?;
+            Some((variable.to_owned(), argument.get_long()?.to_owned()))
+        })
+        .collect()
+}
+
+/// The value that Compose takes if the variable is not set where it runs: `${NAME:-VALUE}`.
+fn default_of(value: &str) -> &str {
+    let inner = value
+        .strip_prefix("${")
+        .and_then(|rest| rest.strip_suffix('}'));
+    inner
+        .and_then(|inner| inner.split_once(":-"))
+        .map_or(value, |(_, default)| default)
+}
+
 fn repository_file(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../..")
@@ -226,6 +295,11 @@ fn assert_none(problems: Vec<String>) {
         problems.len(),
         problems.join("\n- ")
     );
+}
+
+#[test]
+fn commands_and_variables_are_the_programs() {
+    assert_none(unknown_to_the_program(&compose()));
 }
 
 #[test]
@@ -308,11 +382,9 @@ fn the_addresses_of_kafka_and_mongo_are_theirs() {
                 .any(|listener| listener == format!("INTERNAL://{kafka}")),
             "{name}: {kafka} is none of {listeners}"
         );
-        assert_eq!(
-            service.variable("MONGODB_URI").as_deref(),
-            Some("mongodb://mongo:27017"),
-            "{name}"
-        );
+        let mongo = service.variable("MONGODB_URI");
+        let wanted = service.option("serve").map(|_| "mongodb://mongo:27017");
+        assert_eq!(mongo.as_deref(), wanted, "{name}");
     }
 }
 
@@ -430,5 +502,24 @@ fn roles_that_contradict_themselves_are_found() {
     ];
     for lines in bad {
         assert_eq!(wrong_roles(&sample(&lines)).len(), 1, "{lines}");
+    }
+}
+
+#[test]
+fn what_the_program_does_not_know_is_found() {
+    let good = sample(
+        "    command: [topics, --create]\n    environment: { KAFKA_BOOTSTRAP_SERVERS: \"kafka:1\", RUST_LOG: info }",
+    );
+    assert_eq!(unknown_to_the_program(&good), Vec::<String>::new());
+    for bad in [
+        "    command: [topics, --make]",
+        "    command: [serve, billing]",
+        "    command: [serve, order, --http-port, many]",
+        "    command: [topics]\n    environment: { MONGODB_URL: x }",
+        "    command: [serve, inventory]\n    environment: { STOCK: \"P001:ten:1\" }",
+        "    command: [serve, inventory]\n    environment: { STOCK: \"${STOCK:-P001:ten:1}\" }",
+        "    command: [serve, order]\n    healthcheck: { test: [CMD, /usr/local/bin/orderflow, health, \"http://127.0.0.1/\"] }",
+    ] {
+        assert_eq!(unknown_to_the_program(&sample(bad)).len(), 1, "{bad}");
     }
 }
