@@ -151,8 +151,7 @@ impl Bed {
     }
 }
 
-/// Sends the numbers 0..`count` under each of `keys` keys, a task each, and returns once all are acknowledged. `pause` is awaited
-/// now and then, so that the load has a length.
+/// Sends the numbers 0..`count` under each of `keys` keys, a task each, and returns once all are acknowledged.
 pub(crate) async fn load(producer: &Producer, topic: &str, keys: u32, count: u32) {
     let mut tasks = JoinSet::new();
     for key in 0..keys {
