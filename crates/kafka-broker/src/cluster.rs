@@ -107,17 +107,22 @@ impl Cluster {
                 }
             }
         }
-        let mut slots = self.coordinators.write();
-        for slot in slots.iter_mut().filter(|slot| slot.is_none()) {
-            *slot = Some(id);
-        }
-        // A cluster's first nodes share the slots, as Kafka's do.
         let up: Vec<i32> = self.nodes.up().map(|node| node.id).collect();
-        if self.groups.is_empty() {
+        let mut taken_over = Vec::new();
+        {
+            let mut slots = self.coordinators.write();
+            // A cluster's first nodes share the slots, as Kafka's do; later only those of nobody are taken over.
+            let starting = self.groups.is_empty();
             for (index, slot) in slots.iter_mut().enumerate() {
-                *slot = Some(up[index % up.len()]);
+                if slot.is_none() {
+                    taken_over.push(index);
+                }
+                if starting || slot.is_none() {
+                    *slot = Some(up[index % up.len()]);
+                }
             }
         }
+        self.move_groups_of(&taken_over);
     }
 
     /// A node went down: what it led and coordinated fails over to nodes that are up, as far as there are any.
@@ -180,10 +185,16 @@ impl Cluster {
         Ok(())
     }
 
+    /// Has the groups of these slots go on with the coordinator that they have now, if any.
     fn move_groups_of(&self, slots: &[usize]) {
         for name in self.groups.names() {
-            if slots.contains(&slot_of(&name)) {
+            if !slots.contains(&slot_of(&name)) {
+                continue;
+            }
+            if self.coordinator_of(&name).is_some() {
                 self.groups.move_away(&name);
+            } else {
+                self.groups.suspend(&name);
             }
         }
     }

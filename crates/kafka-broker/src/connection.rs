@@ -68,13 +68,21 @@ impl Connection {
         self.stream.get_ref().set_nodelay(true)?;
         while let Some(frame) = self.read_frame().await? {
             match self.answer(frame).await? {
-                Reply::Answer(bytes) => self.stream.get_mut().write_all(&bytes).await?,
+                Reply::Answer(bytes) => self.send(&bytes).await?,
                 Reply::Nothing => {}
                 Reply::Silence => return self.fall_silent().await,
                 Reply::Close(reason) => return Err(End::Closed(reason)),
             }
         }
         Ok(())
+    }
+
+    /// A client that takes nothing in for as long as one may be idle is given up.
+    async fn send(&mut self, bytes: &[u8]) -> Result<(), End> {
+        let sending = self.stream.get_mut().write_all(bytes);
+        Ok(timeout(self.cluster.config.max_idle, sending)
+            .await
+            .map_err(|_| End::Idle)??)
     }
 
     /// The next request without its length, or `None` when the client hung up between two.

@@ -337,6 +337,13 @@ impl Groups {
         });
     }
 
+    /// The group is coordinated nowhere from now on.
+    pub(crate) fn suspend(&self, name: &str) {
+        self.with(name, |held| {
+            held.group.suspend(held.now, &mut held.effects);
+        });
+    }
+
     /// Forgets the committed offsets of a topic that was deleted.
     pub(crate) fn forget_topic(&self, topic: &str) {
         for name in self.names() {

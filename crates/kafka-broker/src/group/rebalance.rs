@@ -145,6 +145,9 @@ impl Group {
 
     /// Does what is due at `now`: sessions that ended, ids that nobody used, joins and syncs whose time is up.
     pub(crate) fn tick(&mut self, now: Time, out: &mut Vec<Effect>) {
+        if self.suspended {
+            return;
+        }
         let handed_out = self.pending.len();
         self.pending.retain(|_, until| *until > now);
         if self.pending.len() < handed_out {

@@ -65,6 +65,8 @@ pub(crate) struct Group {
     /// A member came during the first generation's initial delay.
     pub(super) joined_during_delay: bool,
     pub(super) stored: Option<Stored>,
+    /// No node coordinates it, so that its time stands still.
+    pub(super) suspended: bool,
 }
 
 /// What Kafka would have written to `__consumer_offsets`, and a new coordinator would read from there.
@@ -92,6 +94,7 @@ impl Group {
             sync_deadline: None,
             joined_during_delay: false,
             stored: None,
+            suspended: false,
         }
     }
 
@@ -105,6 +108,9 @@ impl Group {
 
     /// The earliest time at which [`tick`](Self::tick) has something to do.
     pub(crate) fn next_deadline(&self) -> Option<Time> {
+        if self.suspended {
+            return None;
+        }
         let phase = match self.phase {
             Phase::Preparing { deadline, .. } => Some(deadline),
             Phase::Completing | Phase::Stable => self.sync_deadline,
@@ -260,6 +266,13 @@ impl Group {
             self.phase = Phase::Stable;
         }
         self.store();
+    }
+
+    /// The last node that could coordinate the group went down. Until [`move_away`](Self::move_away) gives it to another,
+    /// no session ends: nobody is there to be heard by.
+    pub(crate) fn suspend(&mut self, now: Time, out: &mut Vec<Effect>) {
+        self.move_away(now, out);
+        self.suspended = true;
     }
 
     /// Ends the group.

@@ -393,3 +393,19 @@ fn a_sync_of_another_protocol_is_inconsistent() {
         Some(ResponseError::InconsistentGroupProtocol)
     );
 }
+
+#[test]
+fn while_nobody_coordinates_it_a_groups_time_stands_still() {
+    let mut harness = Harness::stable_with_two();
+    let now = harness.now;
+    harness.group.suspend(now, &mut harness.effects);
+    assert_eq!(harness.group.next_deadline(), None);
+    harness.pass(SESSION * 10);
+    let now = harness.now;
+    harness.group.tick(now, &mut harness.effects);
+    harness.group.move_away(now, &mut harness.effects);
+    assert_eq!(harness.heartbeat("a", 2), Ok(()));
+    assert_eq!(harness.heartbeat("b", 2), Ok(()));
+    harness.pass(SESSION);
+    assert!(harness.group.view().members.is_empty(), "it runs again");
+}
