@@ -6,7 +6,7 @@ mod route;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kafka_client::{Client, ConsumerError, ConsumerGroup, GroupConfig, GroupEvent, GroupHandle, Producer};
+use kafka_client::{Client, ConsumerError, ConsumerGroup, GroupConfig, GroupEvent, GroupHandle, OffsetReset, Producer};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -53,11 +53,13 @@ impl Worker {
         processing_time: Duration,
     ) -> Self {
         let dead_letters = DeadLetters::new(group, producer.clone(), client.admin());
-        let config = GroupConfig {
+        let mut config = GroupConfig {
             session_timeout: SESSION,
             heartbeat_interval: HEARTBEAT,
             ..GroupConfig::new(group, reactions.topics())
         };
+        // What was published before the group first committed is work as well.
+        config.consumer.auto_offset_reset = OffsetReset::Earliest;
         let shared = Shared { reactions, producer, dead_letters, processing_time };
         Self { client, config, shared: Arc::new(shared), group: watch::Sender::default() }
     }

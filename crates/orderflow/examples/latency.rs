@@ -1,0 +1,105 @@
+//! How long an order takes from POST to SHIPPED when nothing else is going on, how soon the shop is ready, and how much
+//! memory it has then.
+//!
+//! `cargo run --release -p orderflow --example latency`; with `KAFKA_BOOTSTRAP_SERVERS` and `MONGODB_URI` set, on those.
+
+use std::error::Error;
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use orderflow::cli::Role;
+use orderflow::stock::Stock;
+use orderflow::{Shop, ShopSettings};
+use reqwest::Client;
+use serde_json::Value;
+use service_kit::store::Store;
+use tokio_util::sync::CancellationToken;
+
+/// Orders before the clock starts: connections are open and caches warm.
+const WARM_UP: usize = 50;
+/// Orders that are timed, one after the other.
+const ORDERS: usize = 500;
+
+const ORDER: &str = r#"{"customer_id":"BENCH","items":[{"product_id":"P001","quantity":1,"price":29.99}],"shipping_address":"1 Main Street","total_amount":29.99}"#;
+
+#[tokio::main(worker_threads = 2)]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let started = Instant::now();
+    let bootstrap_servers = std::env::var("KAFKA_BOOTSTRAP_SERVERS").ok();
+    let Stock(stock) = "P001:100000000:29.99".parse()?;
+    let settings = ShopSettings {
+        bootstrap_servers: bootstrap_servers.clone(),
+        store: Store::open(std::env::var("MONGODB_URI").ok().as_deref()).await?,
+        ..ShopSettings::embedded(stock)
+    };
+    let kafka = if bootstrap_servers.is_some() { "Apache Kafka" } else { "embedded broker" };
+    let store = settings.store.name();
+    let shop = Shop::build(&Role::ALL.map(|role| (role, 0)), settings, Ipv4Addr::LOCALHOST.into()).await?;
+    let url = |role| shop.address(role).map(|at| format!("http://{at}")).ok_or("not part of the shop");
+    let orders = format!("{}/orders", url(Role::Order)?);
+    let offsets: Vec<String> =
+        Role::ALL.iter().map(|role| url(*role).map(|base| format!("{base}/offsets"))).collect::<Result<_, _>>()?;
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(shop.run_until_stopped(stop.clone()));
+
+    let http = Client::new();
+    for offsets in &offsets {
+        until_all_partitions_are_read(&http, offsets).await?;
+    }
+    let ready = started.elapsed();
+    let memory = resident_kib();
+    let mut times = Vec::with_capacity(ORDERS);
+    for n in 0..WARM_UP + ORDERS {
+        let time = one_order(&http, &orders).await?;
+        if n >= WARM_UP {
+            times.push(time);
+        }
+    }
+    times.sort();
+    let percentile = |p: usize| times[(times.len() * p / 100).min(times.len() - 1)].as_secs_f64() * 1000.0;
+    println!("{kafka}, {store} store, {ORDERS} orders one after the other");
+    println!("POST to SHIPPED   p50 {:.2} ms   p90 {:.2} ms   p99 {:.2} ms", percentile(50), percentile(90), percentile(99));
+    println!("ready after       {:.0} ms (every partition of every service is read)", ready.as_secs_f64() * 1000.0);
+    if let Some(memory) = memory {
+        println!("resident memory   {:.1} MiB when ready and idle", memory as f64 / 1024.0);
+    }
+    stop.cancel();
+    running.await??;
+    Ok(())
+}
+
+async fn until_all_partitions_are_read(http: &Client, offsets: &str) -> Result<(), Box<dyn Error>> {
+    let mut look = tokio::time::interval(Duration::from_millis(2));
+    loop {
+        look.tick().await;
+        let rows: Value = http.get(offsets).send().await?.json().await?;
+        let read = |rows: &Vec<Value>| !rows.is_empty() && rows.iter().all(|row| row["position"].is_i64());
+        if rows["items"].as_array().is_some_and(read) {
+            return Ok(());
+        }
+    }
+}
+
+/// The time is from before the request to the answer that first says SHIPPED, so it holds the asking as well.
+async fn one_order(http: &Client, orders: &str) -> Result<Duration, Box<dyn Error>> {
+    let begun = Instant::now();
+    let request = http.post(orders).header("content-type", "application/json").body(ORDER);
+    let placed: Value = request.send().await?.error_for_status()?.json().await?;
+    let id = placed["order_id"].as_str().ok_or("an order without an id")?;
+    let url = format!("{orders}/{id}");
+    loop {
+        let order: Value = http.get(&url).send().await?.error_for_status()?.json().await?;
+        match order["status"].as_str() {
+            Some("SHIPPED") => return Ok(begun.elapsed()),
+            Some("REJECTED" | "DECLINED") | None => return Err(format!("ended as {order}").into()),
+            Some(_) => {}
+        }
+    }
+}
+
+/// What Linux says of this process; none elsewhere.
+fn resident_kib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}

@@ -1,0 +1,164 @@
+//! The command line: what can be started, and the settings that each reads from it or from the environment.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use contracts::names;
+
+use crate::stock::Stock;
+
+/// An event-driven shop: order → payment → inventory → shipment, joined by Kafka topics.
+///
+/// Without a command it runs all of it in this process, on an embedded broker and store unless KAFKA_BOOTSTRAP_SERVERS
+/// and MONGODB_URI name real ones.
+#[derive(Debug, Parser)]
+#[command(name = "orderflow", version, about)]
+pub struct Cli {
+    /// What to do; without it, everything in one process.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Settings of everything in one process.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run one service on real servers.
+    Serve(Serve),
+    /// Run an embedded broker alone, for any Kafka client.
+    Broker {
+        /// Where to listen.
+        #[arg(long, default_value = "127.0.0.1:9092")]
+        listen: SocketAddr,
+    },
+    /// Print each partition of the consumer groups: position, end and lag.
+    Offsets {
+        /// Only this group.
+        #[arg(long)]
+        group: Option<String>,
+        /// Which Kafka.
+        #[command(flatten)]
+        kafka: Kafka,
+    },
+    /// Print the topics, or make those of the pipeline.
+    Topics {
+        /// Make the pipeline's topics that are not there.
+        #[arg(long)]
+        create: bool,
+        /// Partitions of a topic that is made.
+        #[arg(long, default_value_t = names::PARTITIONS)]
+        partitions: i32,
+        /// Which Kafka.
+        #[command(flatten)]
+        kafka: Kafka,
+    },
+    /// Ask a URL and exit with 0 if it answers 200, for images that have no curl.
+    Healthcheck {
+        /// An http:// URL.
+        url: String,
+    },
+}
+
+/// One service.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Which one.
+    pub role: Role,
+    /// The port of its HTTP; without it, the service's own.
+    #[arg(long, env = "HTTP_PORT")]
+    pub http_port: Option<u16>,
+    /// The rest.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// The services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Takes orders.
+    Order,
+    /// Captures payments.
+    Payment,
+    /// Takes items from the stock.
+    Inventory,
+    /// Sends what was ordered.
+    Shipment,
+}
+
+impl Role {
+    /// Every service, in the order in which an order passes them.
+    pub const ALL: [Self; 4] = [Self::Order, Self::Payment, Self::Inventory, Self::Shipment];
+
+    /// The service's name, which is also its consumer group.
+    pub fn service(self) -> &'static str {
+        match self {
+            Self::Order => names::ORDER_SERVICE,
+            Self::Payment => names::PAYMENT_SERVICE,
+            Self::Inventory => names::INVENTORY_SERVICE,
+            Self::Shipment => names::SHIPMENT_SERVICE,
+        }
+    }
+
+    /// The port of its HTTP where nothing else is said.
+    pub fn port(self) -> u16 {
+        match self {
+            Self::Order => names::ORDER_PORT,
+            Self::Payment => names::PAYMENT_PORT,
+            Self::Inventory => names::INVENTORY_PORT,
+            Self::Shipment => names::SHIPMENT_PORT,
+        }
+    }
+}
+
+/// Which Kafka.
+#[derive(Debug, Clone, Args)]
+pub struct Kafka {
+    /// Bootstrap servers, `host:port`, separated by commas.
+    #[arg(long, env = "KAFKA_BOOTSTRAP_SERVERS", default_value = "127.0.0.1:9092")]
+    pub bootstrap_servers: String,
+}
+
+/// What the services are told.
+#[derive(Debug, Clone, Args)]
+pub struct Settings {
+    /// Kafka's bootstrap servers; without them, an embedded broker where everything runs in one process, and
+    /// 127.0.0.1:9092 where one service does.
+    #[arg(long, env = "KAFKA_BOOTSTRAP_SERVERS")]
+    pub bootstrap_servers: Option<String>,
+    /// MongoDB's connection string; without it, the embedded store.
+    #[arg(long, env = "MONGODB_URI", hide_env_values = true)]
+    pub mongodb_uri: Option<String>,
+    /// The address that HTTP listens on.
+    #[arg(long, env = "HTTP_HOST", default_value = "127.0.0.1")]
+    pub http_host: IpAddr,
+    /// The stock at the very first start: product:quantity:price, separated by commas.
+    #[arg(long, env = "STOCK", default_value = crate::stock::DEFAULT)]
+    pub stock: Stock,
+    /// Simulated work an order in each service, in milliseconds.
+    #[arg(long, env = "PROCESSING_TIME_MS", default_value = "0", value_parser = milliseconds)]
+    pub processing_time: Duration,
+}
+
+fn milliseconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
+    text.parse().map(Duration::from_millis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_wrong_stock_is_refused_by_name() {
+        let error = Cli::try_parse_from(["orderflow", "--stock", "P001:ten:1"]).unwrap_err().to_string();
+        assert!(error.contains("--stock") && error.contains("ten"), "{error}");
+    }
+}

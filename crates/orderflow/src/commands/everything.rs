@@ -1,0 +1,62 @@
+//! Everything in one process.
+
+use service_kit::application::stop_on_signal;
+
+use super::{init_log, shop_settings};
+use crate::cli::{Role, Settings};
+use crate::shop::{Shop, ShopError};
+
+pub(super) async fn run(settings: Settings) -> Result<(), ShopError> {
+    init_log("warn")?;
+    let stop = stop_on_signal()?;
+    let roles = Role::ALL.map(|role| (role, role.port()));
+    let shop = Shop::build(&roles, shop_settings(&settings).await?, settings.http_host).await?;
+    println!("{}", welcome(&shop));
+    let stopping = stop.clone();
+    let told = tokio::spawn(async move {
+        stopping.cancelled().await;
+        println!("stopping: what is under way is finished, offsets are committed");
+    });
+    let outcome = shop.run_until_stopped(stop).await;
+    told.abort();
+    outcome
+}
+
+/// What there is, and the first thing to try.
+fn welcome(shop: &Shop) -> String {
+    let kafka = if shop.broker().is_some() { "embedded" } else { "Apache Kafka" };
+    let mut lines = vec![
+        "orderflow: order → payment → inventory → shipment".to_owned(),
+        String::new(),
+        format!("  Kafka      {}  ({kafka})", shop.bootstrap_servers()),
+        format!("  store      {}", shop.store().name()),
+    ];
+    let mut first = None;
+    for (role, address) in shop.addresses() {
+        let (name, list) = match role {
+            Role::Order => ("order", "orders"),
+            Role::Payment => ("payment", "payments"),
+            Role::Inventory => ("inventory", "inventory"),
+            Role::Shipment => ("shipment", "shipments"),
+        };
+        first.get_or_insert(address);
+        lines.push(format!("  {name:<10} http://{address}/{list}   /health   /offsets"));
+    }
+    if let Some(address) = first {
+        lines.extend([
+            String::new(),
+            "Place an order:".to_owned(),
+            String::new(),
+            format!("  curl -s http://{address}/orders -H 'content-type: application/json' -d '{EXAMPLE}'"),
+            String::new(),
+            "and follow it:".to_owned(),
+            String::new(),
+            format!("  curl -s http://{address}/orders"),
+            String::new(),
+            "Ctrl-C stops.".to_owned(),
+        ]);
+    }
+    lines.join("\n")
+}
+
+const EXAMPLE: &str = r#"{"customer_id":"CUST-42","items":[{"product_id":"P001","quantity":2,"price":29.99}],"shipping_address":"1 Main Street, Springfield","total_amount":59.98}"#;

@@ -1,0 +1,122 @@
+//! The broker alone, topics and offsets.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+use contracts::names;
+use kafka_broker::{Broker, BrokerConfig};
+use kafka_client::{Admin, Client, ClientConfig, ClientError, Ensured, LagRow, NewTopic};
+use service_kit::application::stop_on_signal;
+
+use super::init_log;
+use crate::cli::Kafka;
+use crate::shop::ShopError;
+
+pub(super) async fn broker(listen: SocketAddr) -> Result<(), ShopError> {
+    init_log("info")?;
+    let stop = stop_on_signal()?;
+    let broker = Broker::start(BrokerConfig::listening_on(listen)).await?;
+    println!("broker: bootstrap servers {}, topics are kept in memory, Ctrl-C stops", broker.bootstrap_servers());
+    stop.cancelled().await;
+    broker.stop().await;
+    Ok(())
+}
+
+fn admin(kafka: &Kafka) -> Result<Admin, ClientError> {
+    let config = ClientConfig {
+        // Somebody waits in front of the terminal.
+        request_timeout: std::time::Duration::from_secs(10),
+        ..ClientConfig::new(&kafka.bootstrap_servers)
+    };
+    Ok(Client::new(config)?.admin())
+}
+
+pub(super) async fn topics(kafka: &Kafka, create: bool, partitions: i32) -> Result<(), ShopError> {
+    init_log("warn")?;
+    let admin = admin(kafka)?;
+    if create {
+        let wanted = names::TOPICS.map(|topic| NewTopic::new(topic, partitions, -1));
+        for (topic, outcome) in admin.ensure_topics(&wanted).await? {
+            let outcome = match outcome {
+                Ensured::Created => "created",
+                Ensured::AlreadyThere => "was there",
+            };
+            println!("{topic}: {outcome}");
+        }
+        return Ok(());
+    }
+    let rows: Vec<[String; 2]> = admin
+        .list_topics()
+        .await?
+        .into_iter()
+        .filter(|topic| !topic.is_internal)
+        .map(|topic| [topic.name.to_string(), topic.partitions.to_string()])
+        .collect();
+    print!("{}", table(["TOPIC", "PARTITIONS"], &rows));
+    Ok(())
+}
+
+pub(super) async fn offsets(kafka: &Kafka, group: Option<&str>) -> Result<(), ShopError> {
+    init_log("warn")?;
+    let admin = admin(kafka)?;
+    let groups: BTreeSet<String> = match group {
+        Some(group) => BTreeSet::from([group.to_owned()]),
+        None => admin.list_groups().await?.into_iter().map(|listing| listing.group).collect(),
+    };
+    let mut rows = Vec::new();
+    for group in groups {
+        let by_partition: BTreeMap<_, LagRow> = admin
+            .lag(&group)
+            .await?
+            .into_iter()
+            .map(|row| ((row.topic.clone(), row.partition), row))
+            .collect();
+        rows.extend(by_partition.into_values().map(|row| {
+            [
+                group.clone(),
+                row.topic.to_string(),
+                row.partition.to_string(),
+                row.committed.map_or_else(|| "-".to_owned(), |offset| offset.to_string()),
+                row.end.to_string(),
+                row.lag.to_string(),
+                row.member.unwrap_or_else(|| "-".to_owned()),
+            ]
+        }));
+    }
+    if rows.is_empty() {
+        println!("no group has partitions or committed offsets");
+        return Ok(());
+    }
+    print!("{}", table(["GROUP", "TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "MEMBER"], &rows));
+    Ok(())
+}
+
+/// Columns as wide as their widest cell.
+fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
+    let mut widths = head.map(str::len);
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let head = head.map(str::to_owned);
+    let mut text = String::new();
+    for row in std::iter::once(&head).chain(rows) {
+        let cells: Vec<String> =
+            row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::table;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let rows = [["a".to_owned(), "1".to_owned()], ["order_placed".to_owned(), "22".to_owned()]];
+        assert_eq!(table(["TOPIC", "N"], &rows), "TOPIC         N\na             1\norder_placed  22\n");
+    }
+}

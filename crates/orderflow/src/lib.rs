@@ -1,0 +1,11 @@
+//! The order pipeline in one binary: everything in one process, or one role of it.
+//!
+//! Only this crate sees all the others. [`Shop`] is what `main` and the end-to-end tests start alike.
+
+pub mod cli;
+mod commands;
+mod shop;
+pub mod stock;
+
+pub use commands::run;
+pub use shop::{Shop, ShopError, ShopSettings};

@@ -1,0 +1,217 @@
+//! Several services in one process, with an embedded broker and store where no real ones are named.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use inventory_service::stock::Product;
+use kafka_broker::{Broker, BrokerConfig, BrokerError};
+use kafka_client::{Client, ClientConfig, ClientError};
+use service_kit::application::{Application, ApplicationError};
+use service_kit::clock::{SharedClock, SystemClock};
+use service_kit::context::{BuildError, Context};
+use service_kit::ids::IdGenerator;
+use service_kit::store::{Store, StoreError};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::Role;
+
+/// Where Kafka's clients look for a broker.
+const BROKER_PORT: u16 = 9092;
+
+/// What a shop is told.
+#[derive(Debug, Clone)]
+pub struct ShopSettings {
+    /// Kafka's bootstrap servers; none for an embedded broker.
+    pub bootstrap_servers: Option<String>,
+    /// The store.
+    pub store: Store,
+    /// The stock at the very first start.
+    pub stock: Vec<Product>,
+    /// Simulated work an order in each service.
+    pub processing_time: Duration,
+    /// The time.
+    pub clock: SharedClock,
+}
+
+impl ShopSettings {
+    /// Everything embedded, with this stock.
+    pub fn embedded(stock: Vec<Product>) -> Self {
+        Self {
+            bootstrap_servers: None,
+            store: Store::Embedded(service_kit::store::EmbeddedStore::new()),
+            stock,
+            processing_time: Duration::ZERO,
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+/// Why a shop did not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ShopError {
+    /// A port is taken, or the address is not this machine's.
+    #[error("{service} cannot listen on {address}: {source}")]
+    Listen {
+        /// Which service.
+        service: &'static str,
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The embedded broker did not start.
+    #[error("the embedded broker did not start: {0}")]
+    Broker(#[from] BrokerError),
+    /// The Kafka client's settings are wrong.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The store's settings are wrong.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A service could not be built.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// A service failed.
+    #[error(transparent)]
+    Service(#[from] ApplicationError),
+    /// Signals or standard streams cannot be had.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// Logging cannot be set up.
+    #[error(transparent)]
+    Telemetry(#[from] service_kit::telemetry::TelemetryError),
+}
+
+/// Services that are ready to run.
+pub struct Shop {
+    broker: Option<Arc<Broker>>,
+    context: Context,
+    services: Vec<(Role, Application)>,
+}
+
+impl Shop {
+    /// The services of these roles; the broker, where it is embedded, is up when this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`ShopError`] when a port is taken or a setting is wrong. Servers that are away are waited for by the services.
+    pub async fn build(
+        roles: &[(Role, u16)],
+        settings: ShopSettings,
+        host: IpAddr,
+    ) -> Result<Self, ShopError> {
+        let (broker, bootstrap_servers) = match settings.bootstrap_servers {
+            Some(servers) => (None, servers),
+            None => {
+                let broker = embedded_broker().await?;
+                let servers = broker.bootstrap_servers();
+                (Some(Arc::new(broker)), servers)
+            }
+        };
+        let client = Client::new(ClientConfig {
+            client_id: Arc::from("orderflow"),
+            ..ClientConfig::new(&bootstrap_servers)
+        })?;
+        let context = Context {
+            client,
+            store: settings.store,
+            clock: settings.clock,
+            processing_time: settings.processing_time,
+        };
+        let mut services = Vec::with_capacity(roles.len());
+        for (role, port) in roles {
+            let listener = listen(*role, SocketAddr::new(host, *port)).await?;
+            let application = match role {
+                Role::Order => order_service::build(&context, listener, IdGenerator::random())?,
+                Role::Payment => payment_service::build(&context, listener)?,
+                Role::Inventory => {
+                    inventory_service::build(&context, listener, settings.stock.clone())?
+                }
+                Role::Shipment => shipment_service::build(&context, listener)?,
+            };
+            services.push((*role, application));
+        }
+        Ok(Self { broker, context, services })
+    }
+
+    /// The whole shop, each service on a free port of loopback: for tests.
+    ///
+    /// # Errors
+    ///
+    /// As [`Shop::build`].
+    pub async fn on_free_ports(settings: ShopSettings) -> Result<Self, ShopError> {
+        Self::build(&Role::ALL.map(|role| (role, 0)), settings, Ipv4Addr::LOCALHOST.into()).await
+    }
+
+    /// Where a service's HTTP listens; none if it is not part of this shop.
+    pub fn address(&self, role: Role) -> Option<SocketAddr> {
+        let (_, application) = self.services.iter().find(|(known, _)| *known == role)?;
+        Some(application.address())
+    }
+
+    /// The services and where they listen.
+    pub fn addresses(&self) -> impl Iterator<Item = (Role, SocketAddr)> + '_ {
+        self.services.iter().map(|(role, application)| (*role, application.address()))
+    }
+
+    /// The embedded broker; none where a real Kafka serves.
+    pub fn broker(&self) -> Option<&Arc<Broker>> {
+        self.broker.as_ref()
+    }
+
+    /// The bootstrap servers in use.
+    pub fn bootstrap_servers(&self) -> String {
+        self.context.client.config().bootstrap_servers.join(",")
+    }
+
+    /// The store in use.
+    pub fn store(&self) -> &Store {
+        &self.context.store
+    }
+
+    /// Runs all services until `stop`, or until one of them fails; then stops the others and the broker.
+    ///
+    /// # Errors
+    ///
+    /// [`ShopError::Service`], the first failure.
+    pub async fn run_until_stopped(self, stop: CancellationToken) -> Result<(), ShopError> {
+        let stop = stop.child_token();
+        let mut running = JoinSet::new();
+        for (_, application) in self.services {
+            running.spawn(application.run_until_stopped(stop.clone()));
+        }
+        let mut outcome = Ok(());
+        while let Some(ended) = running.join_next().await {
+            // One that ends by itself has failed: a shop without it would look as if it worked.
+            stop.cancel();
+            if let (Ok(Err(error)), Ok(())) = (ended, &outcome) {
+                outcome = Err(error.into());
+            }
+        }
+        if let Some(broker) = self.broker {
+            broker.stop().await;
+        }
+        outcome
+    }
+}
+
+async fn listen(role: Role, address: SocketAddr) -> Result<TcpListener, ShopError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| ShopError::Listen { service: role.service(), address, source })
+}
+
+/// On Kafka's own port if that is free, so that Kafka's tools find it; else on any.
+async fn embedded_broker() -> Result<Broker, BrokerError> {
+    let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, BROKER_PORT));
+    match Broker::start(BrokerConfig::listening_on(usual)).await {
+        Ok(broker) => Ok(broker),
+        Err(error) => {
+            tracing::info!(%error, "the embedded broker takes a free port");
+            Broker::start(BrokerConfig::default()).await
+        }
+    }
+}
