@@ -116,7 +116,6 @@ impl Bed {
                     value: r.value.map(<[u8]>::to_vec),
                     headers: r
                         .headers
-                        .clone()
                         .map(|h| (h.key.to_owned(), h.value.map(<[u8]>::to_vec)))
                         .collect(),
                 }
