@@ -18,14 +18,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::Role;
 
-/// Where Kafka's clients look for a broker.
-const BROKER_PORT: u16 = 9092;
-
 /// What a shop is told.
 #[derive(Debug, Clone)]
 pub struct ShopSettings {
     /// Kafka's bootstrap servers; none for an embedded broker.
     pub bootstrap_servers: Option<String>,
+    /// Where an embedded broker listens; one that is taken is left for a free port. Port 0 is a free port at once.
+    pub broker: SocketAddr,
     /// The store.
     pub store: Store,
     /// The stock at the very first start.
@@ -37,10 +36,11 @@ pub struct ShopSettings {
 }
 
 impl ShopSettings {
-    /// Everything embedded, with this stock.
+    /// Everything embedded and the broker on a free port, with this stock.
     pub fn embedded(stock: Vec<Product>) -> Self {
         Self {
             bootstrap_servers: None,
+            broker: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             store: Store::Embedded(service_kit::store::EmbeddedStore::new()),
             stock,
             processing_time: Duration::ZERO,
@@ -106,7 +106,7 @@ impl Shop {
         let (broker, bootstrap_servers) = match settings.bootstrap_servers {
             Some(servers) => (None, servers),
             None => {
-                let broker = embedded_broker().await?;
+                let broker = embedded_broker(settings.broker).await?;
                 let servers = broker.bootstrap_servers();
                 (Some(Arc::new(broker)), servers)
             }
@@ -204,14 +204,13 @@ async fn listen(role: Role, address: SocketAddr) -> Result<TcpListener, ShopErro
         .map_err(|source| ShopError::Listen { service: role.service(), address, source })
 }
 
-/// On Kafka's own port if that is free, so that Kafka's tools find it; else on any.
-async fn embedded_broker() -> Result<Broker, BrokerError> {
-    let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, BROKER_PORT));
-    match Broker::start(BrokerConfig::listening_on(usual)).await {
+async fn embedded_broker(wanted: SocketAddr) -> Result<Broker, BrokerError> {
+    match Broker::start(BrokerConfig::listening_on(wanted)).await {
         Ok(broker) => Ok(broker),
-        Err(error) => {
+        Err(error) if wanted.port() != 0 => {
             tracing::info!(%error, "the embedded broker takes a free port");
             Broker::start(BrokerConfig::default()).await
         }
+        Err(error) => Err(error),
     }
 }

@@ -1,16 +1,22 @@
 //! Everything in one process.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
 use service_kit::application::stop_on_signal;
 
 use super::{init_log, shop_settings};
 use crate::cli::{Role, Settings};
-use crate::shop::{Shop, ShopError};
+use crate::shop::{Shop, ShopError, ShopSettings};
+
+/// Where Kafka's tools look for a broker.
+const BROKER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9092);
 
 pub(super) async fn run(settings: Settings) -> Result<(), ShopError> {
     init_log("warn")?;
     let stop = stop_on_signal()?;
     let roles = Role::ALL.map(|role| (role, role.port()));
-    let shop = Shop::build(&roles, shop_settings(&settings).await?, settings.http_host).await?;
+    let shop_settings = ShopSettings { broker: BROKER, ..shop_settings(&settings).await? };
+    let shop = Shop::build(&roles, shop_settings, settings.http_host).await?;
     println!("{}", welcome(&shop));
     let stopping = stop.clone();
     let told = tokio::spawn(async move {
