@@ -87,7 +87,9 @@ async fn measure(
     }
     producer.close(Duration::from_secs(10)).await?;
 
-    let partitions: Vec<_> = (0..3).map(|p| TopicPartition::new(name.as_str(), p)).collect();
+    let partitions: Vec<_> = (0..3)
+        .map(|p| TopicPartition::new(name.as_str(), p))
+        .collect();
     let ends = admin
         .list_offsets(&partitions, kafka_client::OffsetAt::Latest)
         .await?;

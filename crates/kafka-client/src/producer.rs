@@ -338,6 +338,7 @@ impl Drop for Budget<'_> {
 }
 
 /// Appends the record to its partition's batch, if that can be done at once.
+#[inline]
 fn offer(
     shared: &Shared,
     topic: &Topic,

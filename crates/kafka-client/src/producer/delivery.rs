@@ -77,17 +77,21 @@ pub struct Delivery {
     /// The record's place in the batch.
     index: u32,
     timestamp: i64,
-    /// Where this delivery's waker stands among the batch's.
-    slot: Option<usize>,
+    /// Where this delivery's waker stands among the batch's, if it has one.
+    slot: u32,
 }
 
+/// A delivery is made for every record: it is kept small.
+const NO_SLOT: u32 = u32::MAX;
+
 impl Delivery {
+    #[inline]
     pub(crate) fn new(state: Arc<BatchState>, index: u32, timestamp: i64) -> Self {
         Self {
             state,
             index,
             timestamp,
-            slot: None,
+            slot: NO_SLOT,
         }
     }
 
@@ -124,10 +128,10 @@ impl Future for Delivery {
         if let Some(outcome) = this.state.outcome.get() {
             return Poll::Ready(this.result(outcome));
         }
-        match this.slot.and_then(|slot| wakers.get_mut(slot)) {
+        match wakers.get_mut(this.slot as usize) {
             Some(waker) => waker.clone_from(cx.waker()),
             None => {
-                this.slot = Some(wakers.len());
+                this.slot = u32::try_from(wakers.len()).unwrap_or(NO_SLOT);
                 wakers.push(cx.waker().clone());
             }
         }

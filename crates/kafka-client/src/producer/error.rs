@@ -36,11 +36,11 @@ pub enum ProduceError {
         /// The topic.
         topic: Arc<str>,
         /// Why.
-        source: ClientError,
+        source: Box<ClientError>,
     },
     /// The producer could not get a producer id. The record was not sent.
     #[error("cannot get a producer id: {0}")]
-    ProducerId(ClientError),
+    ProducerId(Box<ClientError>),
     /// The broker refused the batch for good.
     #[error("{topic}-{partition} refused the batch: {code}{}", message.as_deref().map(|m| format!(" ({m})")).unwrap_or_default())]
     Refused {
@@ -113,7 +113,7 @@ impl ProduceError {
         match self {
             Self::DeliveryTimeout { .. } | Self::UnknownFate { .. } => true,
             Self::Metadata { source, .. } | Self::ProducerId(source) => {
-                source.is_retriable() || matches!(source, ClientError::Timeout { .. })
+                source.is_retriable() || matches!(**source, ClientError::Timeout { .. })
             }
             _ => false,
         }

@@ -182,6 +182,7 @@ impl Partition {
 
     /// Encodes a record into the open batch, opening one where there is none, unless `only_open`. `budget` is memory that was taken for it; what
     /// is not used stays in it.
+    #[inline]
     pub(crate) fn append(
         self: &Arc<Self>,
         record: &TopicRecord<'_>,
@@ -224,10 +225,26 @@ impl Partition {
         if only_open {
             return Ok(Appended::NeedsBatch);
         }
+        Ok(self.open_batch(state, record, timestamp, bound, budget, limits, memory))
+    }
+
+    /// Opens a batch with this record as its first.
+    #[cold]
+    #[allow(clippy::too_many_arguments)]
+    fn open_batch(
+        self: &Arc<Self>,
+        state: &mut State,
+        record: &TopicRecord<'_>,
+        timestamp: i64,
+        bound: usize,
+        budget: &mut u32,
+        limits: &Limits,
+        memory: &Memory,
+    ) -> Appended {
         let capacity = (HEADER_LEN + bound).max(state.expected.min(limits.batch_size));
         let reserved = u32::try_from(capacity).unwrap_or(u32::MAX);
         if !take(memory, budget, reserved) {
-            return Ok(Appended::NeedsMemory(reserved));
+            return Appended::NeedsMemory(reserved);
         }
         let mut builder = BatchBuilder::with_buffer(memory.buffer(capacity));
         let index = builder.append(timestamp, record.key, record.value, record.headers);
@@ -239,17 +256,16 @@ impl Partition {
             reserved,
         });
         state.tell(self);
-        Ok(Appended::Done {
+        Appended::Done {
             state: batch_state,
             index,
             opened: true,
-        })
+        }
     }
 
-    /// Bytes that wait here, about: what a record without a key avoids.
+    /// Batches that wait here: what a record without a key avoids.
     pub(crate) fn backlog(&self) -> usize {
-        let state = self.state.lock();
-        state.queue.len()
+        self.state.lock().queue.len()
     }
 
     /// What there is for the sender that `mailbox` belongs to.

@@ -95,9 +95,9 @@ impl Shared {
         partition: Option<i32>,
         deadline: Instant,
     ) -> Result<(), ProduceError> {
-        let failed = |source| ProduceError::Metadata {
+        let failed = |source: ClientError| ProduceError::Metadata {
             topic: Arc::clone(&topic.name),
-            source,
+            source: Box::new(source),
         };
         if self.is_closing() {
             return Err(ProduceError::Closed {
@@ -203,7 +203,7 @@ impl Shared {
     pub(crate) fn fail_unsent(&self, error: &ClientError) {
         for partition in self.partitions() {
             partition.fail_all(
-                |_| ProduceError::ProducerId(error.clone()),
+                |_| ProduceError::ProducerId(Box::new(error.clone())),
                 false,
                 &self.memory,
             );

@@ -56,6 +56,7 @@ impl Topic {
     }
 
     /// Runs `f` on a partition, if the topic has it.
+    #[inline]
     pub(crate) fn with<R>(&self, index: usize, f: impl FnOnce(&Arc<Partition>) -> R) -> Option<R> {
         if index >= self.count() as usize {
             return None;
