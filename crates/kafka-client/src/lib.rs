@@ -30,12 +30,13 @@ pub use client::Client;
 pub use cluster::{BrokerAddress, Metadata, PartitionMetadata, TopicMetadata};
 pub use config::ClientConfig;
 pub use consumer::{
-    ConsumerConfig, ConsumerError, IsolationLevel, LostReason, OffsetReset, PartitionConsumer, StartAt,
+    ConsumerConfig, ConsumerError, IsolationLevel, LostReason, OffsetReset, PartitionConsumer,
+    StartAt,
 };
 pub use error::{ClientError, Remedy};
 pub use group::{
-    Assignor, CommitError, ConsumerGroup, GroupConfig, GroupEvent, GroupHandle, GroupPhase, GroupState,
-    GroupStatus, PartitionState,
+    Assignor, CommitError, ConsumerGroup, GroupConfig, GroupEvent, GroupHandle, GroupPhase,
+    GroupState, GroupStatus, PartitionState,
 };
 pub use kafka_wire::ResponseError;
 pub use kafka_wire::batch::{HeaderView as RecordHeader, Headers as RecordHeaders, RecordView};

@@ -32,13 +32,28 @@ async fn main() -> Result<(), Box<dyn Error>> {
         store: Store::open(std::env::var("MONGODB_URI").ok().as_deref()).await?,
         ..ShopSettings::embedded(stock)
     };
-    let kafka = if bootstrap_servers.is_some() { "Apache Kafka" } else { "embedded broker" };
+    let kafka = if bootstrap_servers.is_some() {
+        "Apache Kafka"
+    } else {
+        "embedded broker"
+    };
     let store = settings.store.name();
-    let shop = Shop::build(&Role::ALL.map(|role| (role, 0)), settings, Ipv4Addr::LOCALHOST.into()).await?;
-    let url = |role| shop.address(role).map(|at| format!("http://{at}")).ok_or("not part of the shop");
+    let shop = Shop::build(
+        &Role::ALL.map(|role| (role, 0)),
+        settings,
+        Ipv4Addr::LOCALHOST.into(),
+    )
+    .await?;
+    let url = |role| {
+        shop.address(role)
+            .map(|at| format!("http://{at}"))
+            .ok_or("not part of the shop")
+    };
     let orders = format!("{}/orders", url(Role::Order)?);
-    let offsets: Vec<String> =
-        Role::ALL.iter().map(|role| url(*role).map(|base| format!("{base}/offsets"))).collect::<Result<_, _>>()?;
+    let offsets: Vec<String> = Role::ALL
+        .iter()
+        .map(|role| url(*role).map(|base| format!("{base}/offsets")))
+        .collect::<Result<_, _>>()?;
     let stop = CancellationToken::new();
     let running = tokio::spawn(shop.run_until_stopped(stop.clone()));
 
@@ -56,12 +71,24 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     times.sort();
-    let percentile = |p: usize| times[(times.len() * p / 100).min(times.len() - 1)].as_secs_f64() * 1000.0;
+    let percentile =
+        |p: usize| times[(times.len() * p / 100).min(times.len() - 1)].as_secs_f64() * 1000.0;
     println!("{kafka}, {store} store, {ORDERS} orders one after the other");
-    println!("POST to SHIPPED   p50 {:.2} ms   p90 {:.2} ms   p99 {:.2} ms", percentile(50), percentile(90), percentile(99));
-    println!("ready after       {:.0} ms (every partition of every service is read)", ready.as_secs_f64() * 1000.0);
+    println!(
+        "POST to SHIPPED   p50 {:.2} ms   p90 {:.2} ms   p99 {:.2} ms",
+        percentile(50),
+        percentile(90),
+        percentile(99)
+    );
+    println!(
+        "ready after       {:.0} ms (every partition of every service is read)",
+        ready.as_secs_f64() * 1000.0
+    );
     if let Some(memory) = memory {
-        println!("resident memory   {:.1} MiB when ready and idle", memory as f64 / 1024.0);
+        println!(
+            "resident memory   {:.1} MiB when ready and idle",
+            memory as f64 / 1024.0
+        );
     }
     stop.cancel();
     running.await??;
@@ -73,7 +100,8 @@ async fn until_all_partitions_are_read(http: &Client, offsets: &str) -> Result<(
     loop {
         look.tick().await;
         let rows: Value = http.get(offsets).send().await?.json().await?;
-        let read = |rows: &Vec<Value>| !rows.is_empty() && rows.iter().all(|row| row["position"].is_i64());
+        let read =
+            |rows: &Vec<Value>| !rows.is_empty() && rows.iter().all(|row| row["position"].is_i64());
         if rows["items"].as_array().is_some_and(read) {
             return Ok(());
         }
@@ -83,12 +111,23 @@ async fn until_all_partitions_are_read(http: &Client, offsets: &str) -> Result<(
 /// The time is from before the request to the answer that first says SHIPPED, so it holds the asking as well.
 async fn one_order(http: &Client, orders: &str) -> Result<Duration, Box<dyn Error>> {
     let begun = Instant::now();
-    let request = http.post(orders).header("content-type", "application/json").body(ORDER);
+    let request = http
+        .post(orders)
+        .header("content-type", "application/json")
+        .body(ORDER);
     let placed: Value = request.send().await?.error_for_status()?.json().await?;
-    let id = placed["order_id"].as_str().ok_or("an order without an id")?;
+    let id = placed["order_id"]
+        .as_str()
+        .ok_or("an order without an id")?;
     let url = format!("{orders}/{id}");
     loop {
-        let order: Value = http.get(&url).send().await?.error_for_status()?.json().await?;
+        let order: Value = http
+            .get(&url)
+            .send()
+            .await?
+            .error_for_status()?
+            .json()
+            .await?;
         match order["status"].as_str() {
             Some("SHIPPED") => return Ok(begun.elapsed()),
             Some("REJECTED" | "DECLINED") | None => return Err(format!("ended as {order}").into()),

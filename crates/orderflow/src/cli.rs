@@ -117,7 +117,11 @@ impl Role {
 #[derive(Debug, Clone, Args)]
 pub struct Kafka {
     /// Bootstrap servers, `host:port`, separated by commas.
-    #[arg(long, env = "KAFKA_BOOTSTRAP_SERVERS", default_value = "127.0.0.1:9092")]
+    #[arg(
+        long,
+        env = "KAFKA_BOOTSTRAP_SERVERS",
+        default_value = "127.0.0.1:9092"
+    )]
     pub bootstrap_servers: String,
 }
 
@@ -158,7 +162,12 @@ mod tests {
 
     #[test]
     fn a_wrong_stock_is_refused_by_name() {
-        let error = Cli::try_parse_from(["orderflow", "--stock", "P001:ten:1"]).unwrap_err().to_string();
-        assert!(error.contains("--stock") && error.contains("ten"), "{error}");
+        let error = Cli::try_parse_from(["orderflow", "--stock", "P001:ten:1"])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("--stock") && error.contains("ten"),
+            "{error}"
+        );
     }
 }

@@ -25,7 +25,11 @@ pub async fn run(cli: Cli) -> Result<ExitCode, ShopError> {
         Some(Command::Offsets { group, kafka }) => {
             kafka::offsets(&kafka, group.as_deref()).await?;
         }
-        Some(Command::Topics { create, partitions, kafka }) => {
+        Some(Command::Topics {
+            create,
+            partitions,
+            kafka,
+        }) => {
             kafka::topics(&kafka, create, partitions).await?;
         }
         Some(Command::Healthcheck { url }) => return Ok(healthcheck::run(&url).await),
@@ -35,8 +39,12 @@ pub async fn run(cli: Cli) -> Result<ExitCode, ShopError> {
 
 /// Logs to standard error what `RUST_LOG` lets through.
 fn init_log(default: &str) -> Result<(), ShopError> {
-    let filter = std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
-    Ok(service_kit::telemetry::init(filter.as_deref().unwrap_or(default))?)
+    let filter = std::env::var("RUST_LOG")
+        .ok()
+        .filter(|filter| !filter.is_empty());
+    Ok(service_kit::telemetry::init(
+        filter.as_deref().unwrap_or(default),
+    )?)
 }
 
 async fn shop_settings(settings: &Settings) -> Result<ShopSettings, ShopError> {

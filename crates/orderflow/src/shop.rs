@@ -134,7 +134,11 @@ impl Shop {
             };
             services.push((*role, application));
         }
-        Ok(Self { broker, context, services })
+        Ok(Self {
+            broker,
+            context,
+            services,
+        })
     }
 
     /// The whole shop, each service on a free port of loopback: for tests.
@@ -143,7 +147,12 @@ impl Shop {
     ///
     /// As [`Shop::build`].
     pub async fn on_free_ports(settings: ShopSettings) -> Result<Self, ShopError> {
-        Self::build(&Role::ALL.map(|role| (role, 0)), settings, Ipv4Addr::LOCALHOST.into()).await
+        Self::build(
+            &Role::ALL.map(|role| (role, 0)),
+            settings,
+            Ipv4Addr::LOCALHOST.into(),
+        )
+        .await
     }
 
     /// Where a service's HTTP listens; none if it is not part of this shop.
@@ -154,7 +163,9 @@ impl Shop {
 
     /// The services and where they listen.
     pub fn addresses(&self) -> impl Iterator<Item = (Role, SocketAddr)> + '_ {
-        self.services.iter().map(|(role, application)| (*role, application.address()))
+        self.services
+            .iter()
+            .map(|(role, application)| (*role, application.address()))
     }
 
     /// The embedded broker; none where a real Kafka serves.
@@ -201,7 +212,11 @@ impl Shop {
 async fn listen(role: Role, address: SocketAddr) -> Result<TcpListener, ShopError> {
     TcpListener::bind(address)
         .await
-        .map_err(|source| ShopError::Listen { service: role.service(), address, source })
+        .map_err(|source| ShopError::Listen {
+            service: role.service(),
+            address,
+            source,
+        })
 }
 
 async fn embedded_broker(wanted: SocketAddr) -> Result<Broker, BrokerError> {

@@ -16,7 +16,10 @@ impl FromStr for Stock {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        text.split(',').map(product).collect::<Result<_, _>>().map(Self)
+        text.split(',')
+            .map(product)
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 }
 
@@ -26,8 +29,12 @@ fn product(text: &str) -> Result<Product, String> {
         return Err(format!("{text:?} is not product:quantity:price"));
     };
     let id: ProductId = id.parse().map_err(|e| format!("product {id:?} {e}"))?;
-    let quantity = quantity.parse().map_err(|e| format!("quantity {quantity:?} of {id}: {e}"))?;
-    let price: Money = price.parse().map_err(|e| format!("price {price:?} of {id} {e}"))?;
+    let quantity = quantity
+        .parse()
+        .map_err(|e| format!("quantity {quantity:?} of {id}: {e}"))?;
+    let price: Money = price
+        .parse()
+        .map_err(|e| format!("price {price:?} of {id} {e}"))?;
     Ok(Product::new(id, quantity, price))
 }
 
@@ -38,14 +45,24 @@ mod tests {
     #[test]
     fn the_default_is_the_shop_of_the_readme() {
         let Stock(products) = DEFAULT.parse().unwrap();
-        let rows: Vec<_> =
-            products.iter().map(|p| (p.product_id.as_str(), p.quantity, p.price.cents())).collect();
-        assert_eq!(rows, [("P001", 100, 2999), ("P002", 50, 4999), ("P003", 75, 1999)]);
+        let rows: Vec<_> = products
+            .iter()
+            .map(|p| (p.product_id.as_str(), p.quantity, p.price.cents()))
+            .collect();
+        assert_eq!(
+            rows,
+            [("P001", 100, 2999), ("P002", 50, 4999), ("P003", 75, 1999)]
+        );
     }
 
     #[test]
     fn what_is_wrong_is_named() {
-        for (text, named) in [("P001:1", "P001:1"), ("P001:-1:2", "-1"), ("P001:1:0.001", "0.001"), ("", "\"\"")] {
+        for (text, named) in [
+            ("P001:1", "P001:1"),
+            ("P001:-1:2", "-1"),
+            ("P001:1:0.001", "0.001"),
+            ("", "\"\""),
+        ] {
             let error = text.parse::<Stock>().unwrap_err();
             assert!(error.contains(named), "{error}");
         }

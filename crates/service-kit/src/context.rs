@@ -83,10 +83,21 @@ impl Context {
         S: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), StoreError>> + Send + 'static,
     {
-        let ServiceParts { name, api, reactions, producer, health } = parts;
+        let ServiceParts {
+            name,
+            api,
+            reactions,
+            producer,
+            health,
+        } = parts;
         let topics = reactions.topics();
-        let worker =
-            Worker::new(self.client.clone(), producer.clone(), name, reactions, self.processing_time);
+        let worker = Worker::new(
+            self.client.clone(),
+            producer.clone(),
+            name,
+            reactions,
+            self.processing_time,
+        );
         let health = self.health(health);
         let offsets = offsets::route(self.client.admin(), name, topics, worker.membership());
         let routes: Routes = routes(health.route().or(offsets).unify().or(api).unify());

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use kafka_client::{Admin, ClientError, NewTopic, ProduceError, Producer, ProducerRecord, RecordView};
+use kafka_client::{
+    Admin, ClientError, NewTopic, ProduceError, Producer, ProducerRecord, RecordView,
+};
 use parking_lot::Mutex;
 
 /// Why a record could not be put aside.
@@ -35,7 +37,12 @@ pub struct DeadLetters {
 impl DeadLetters {
     /// For the records that `group` cannot handle.
     pub fn new(group: &str, producer: Producer, admin: Admin) -> Self {
-        Self { group: Arc::from(group), producer, admin, made: Mutex::default() }
+        Self {
+            group: Arc::from(group),
+            producer,
+            admin,
+            made: Mutex::default(),
+        }
     }
 
     /// The topic for records of `topic` that `group` could not handle.
@@ -59,8 +66,10 @@ impl DeadLetters {
         let dead_letter_topic = Self::topic(topic, &self.group);
         self.make(&dead_letter_topic).await?;
         let (origin_partition, origin_offset) = (partition.to_string(), record.offset.to_string());
-        let mut headers: Vec<(&str, Option<&[u8]>)> =
-            record.headers.map(|header| (header.key, header.value)).collect();
+        let mut headers: Vec<(&str, Option<&[u8]>)> = record
+            .headers
+            .map(|header| (header.key, header.value))
+            .collect();
         headers.extend([
             ("dlq_topic", Some(topic.as_bytes())),
             ("dlq_partition", Some(origin_partition.as_bytes())),
@@ -77,7 +86,13 @@ impl DeadLetters {
             timestamp: None,
         };
         self.producer.send(&letter).await?.await?;
-        tracing::warn!(topic, partition, offset = record.offset, reason, "record put aside as a dead letter");
+        tracing::warn!(
+            topic,
+            partition,
+            offset = record.offset,
+            reason,
+            "record put aside as a dead letter"
+        );
         Ok(())
     }
 
@@ -85,8 +100,14 @@ impl DeadLetters {
         if self.made.lock().contains(topic) {
             return Ok(());
         }
-        let failed = |source| DeadLetterError::Topic { topic: topic.to_owned(), source };
-        self.admin.ensure_topics(&[NewTopic::new(topic, 1, -1)]).await.map_err(failed)?;
+        let failed = |source| DeadLetterError::Topic {
+            topic: topic.to_owned(),
+            source,
+        };
+        self.admin
+            .ensure_topics(&[NewTopic::new(topic, 1, -1)])
+            .await
+            .map_err(failed)?;
         self.made.lock().insert(topic.to_owned());
         Ok(())
     }

@@ -43,7 +43,11 @@ pub async fn rows(
     let mut partitions = Vec::new();
     for (topic, described) in admin.describe_topics(topics).await? {
         let described = described?.partitions;
-        partitions.extend(described.iter().map(|p| TopicPartition::new(topic.as_str(), p.partition)));
+        partitions.extend(
+            described
+                .iter()
+                .map(|p| TopicPartition::new(topic.as_str(), p.partition)),
+        );
     }
     let (committed, starts, ends) = tokio::try_join!(
         admin.group_offsets_of(group, &partitions),
@@ -58,7 +62,10 @@ pub async fn rows(
         .collect();
     let mut rows = Vec::with_capacity(partitions.len());
     for ((partition, start), (_, end)) in starts.into_iter().zip(ends) {
-        let (start, end) = (start?.offset.unwrap_or_default(), end?.offset.unwrap_or_default());
+        let (start, end) = (
+            start?.offset.unwrap_or_default(),
+            end?.offset.unwrap_or_default(),
+        );
         let committed = committed.get(&partition).map(|found| found.offset);
         let owned = owned.get(&partition);
         rows.push(OffsetRow {
@@ -90,7 +97,8 @@ pub fn route(
                 Ok(items) => ok(&Page { items, next: None }),
                 Err(error) => {
                     tracing::warn!(%error, "cannot learn the offsets");
-                    Problem::unavailable("Kafka does not tell the offsets, try again").into_response()
+                    Problem::unavailable("Kafka does not tell the offsets, try again")
+                        .into_response()
                 }
             }
         }

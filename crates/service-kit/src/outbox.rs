@@ -79,8 +79,19 @@ impl<T: OutboxDocument> Relay<T> {
     pub fn new(collection: Collection<T>, producer: Producer) -> (Self, Outbox<T>) {
         let (sender, queue) = mpsc::channel(QUEUE);
         let overflow = std::sync::Arc::new(tokio::sync::Notify::new());
-        let outbox = Outbox { queue: sender, overflow: std::sync::Arc::clone(&overflow) };
-        (Self { collection, producer, queue, overflow }, outbox)
+        let outbox = Outbox {
+            queue: sender,
+            overflow: std::sync::Arc::clone(&overflow),
+        };
+        (
+            Self {
+                collection,
+                producer,
+                queue,
+                overflow,
+            },
+            outbox,
+        )
     }
 
     /// Publishes until `stop`, and first of all what an earlier run left behind.
@@ -89,7 +100,11 @@ impl<T: OutboxDocument> Relay<T> {
             let mut behind = true;
             let mut backoff = BACKOFF.0;
             while !stop.is_cancelled() {
-                let step = if behind { self.publish_backlog().await } else { self.publish_next(&stop).await };
+                let step = if behind {
+                    self.publish_backlog().await
+                } else {
+                    self.publish_next(&stop).await
+                };
                 match step {
                     Ok(more) => {
                         behind = more;
@@ -138,9 +153,20 @@ impl<T: OutboxDocument> Relay<T> {
         let listing = self.collection.list(&filter, None, BATCH).await?;
         let more = listing.next.is_some();
         if !listing.items.is_empty() {
-            tracing::info!(documents = listing.items.len(), more, "publishing what was left unpublished");
+            tracing::info!(
+                documents = listing.items.len(),
+                more,
+                "publishing what was left unpublished"
+            );
         }
-        self.publish_all(listing.items.into_iter().map(|found| found.document).collect()).await?;
+        self.publish_all(
+            listing
+                .items
+                .into_iter()
+                .map(|found| found.document)
+                .collect(),
+        )
+        .await?;
         Ok(more)
     }
 

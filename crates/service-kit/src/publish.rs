@@ -12,8 +12,11 @@ use kafka_client::{ProduceError, Producer, ProducerRecord};
 pub async fn publish(producer: &Producer, messages: &[Message]) -> Result<(), ProduceError> {
     let mut deliveries = Vec::with_capacity(messages.len());
     for message in messages {
-        let headers: Vec<(&str, Option<&[u8]>)> =
-            message.headers.iter().map(|(name, value)| (*name, Some(value.as_ref()))).collect();
+        let headers: Vec<(&str, Option<&[u8]>)> = message
+            .headers
+            .iter()
+            .map(|(name, value)| (*name, Some(value.as_ref())))
+            .collect();
         let record = ProducerRecord {
             topic: message.topic,
             partition: None,

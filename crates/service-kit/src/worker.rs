@@ -6,7 +6,10 @@ mod route;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kafka_client::{Client, ConsumerError, ConsumerGroup, GroupConfig, GroupEvent, GroupHandle, OffsetReset, Producer};
+use kafka_client::{
+    Client, ConsumerError, ConsumerGroup, GroupConfig, GroupEvent, GroupHandle, OffsetReset,
+    Producer,
+};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -60,8 +63,18 @@ impl Worker {
         };
         // What was published before the group first committed is work as well.
         config.consumer.auto_offset_reset = OffsetReset::Earliest;
-        let shared = Shared { reactions, producer, dead_letters, processing_time };
-        Self { client, config, shared: Arc::new(shared), group: watch::Sender::default() }
+        let shared = Shared {
+            reactions,
+            producer,
+            dead_letters,
+            processing_time,
+        };
+        Self {
+            client,
+            config,
+            shared: Arc::new(shared),
+            group: watch::Sender::default(),
+        }
     }
 
     /// The membership, once there is one: generation, partitions, positions.

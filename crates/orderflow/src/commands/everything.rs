@@ -15,7 +15,10 @@ pub(super) async fn run(settings: Settings) -> Result<(), ShopError> {
     init_log("warn")?;
     let stop = stop_on_signal()?;
     let roles = Role::ALL.map(|role| (role, role.port()));
-    let shop_settings = ShopSettings { broker: BROKER, ..shop_settings(&settings).await? };
+    let shop_settings = ShopSettings {
+        broker: BROKER,
+        ..shop_settings(&settings).await?
+    };
     let shop = Shop::build(&roles, shop_settings, settings.http_host).await?;
     println!("{}", welcome(&shop));
     let stopping = stop.clone();
@@ -30,7 +33,11 @@ pub(super) async fn run(settings: Settings) -> Result<(), ShopError> {
 
 /// What there is, and the first thing to try.
 fn welcome(shop: &Shop) -> String {
-    let kafka = if shop.broker().is_some() { "embedded" } else { "Apache Kafka" };
+    let kafka = if shop.broker().is_some() {
+        "embedded"
+    } else {
+        "Apache Kafka"
+    };
     let mut lines = vec![
         "orderflow: order → payment → inventory → shipment".to_owned(),
         String::new(),
@@ -46,7 +53,9 @@ fn welcome(shop: &Shop) -> String {
             Role::Shipment => ("shipment", "shipments"),
         };
         first.get_or_insert(address);
-        lines.push(format!("  {name:<10} http://{address}/{list}   /health   /offsets"));
+        lines.push(format!(
+            "  {name:<10} http://{address}/{list}   /health   /offsets"
+        ));
     }
     if let Some(address) = first {
         lines.extend([

@@ -16,7 +16,10 @@ pub(super) async fn broker(listen: SocketAddr) -> Result<(), ShopError> {
     init_log("info")?;
     let stop = stop_on_signal()?;
     let broker = Broker::start(BrokerConfig::listening_on(listen)).await?;
-    println!("broker: bootstrap servers {}, topics are kept in memory, Ctrl-C stops", broker.bootstrap_servers());
+    println!(
+        "broker: bootstrap servers {}, topics are kept in memory, Ctrl-C stops",
+        broker.bootstrap_servers()
+    );
     stop.cancelled().await;
     broker.stop().await;
     Ok(())
@@ -61,7 +64,12 @@ pub(super) async fn offsets(kafka: &Kafka, group: Option<&str>) -> Result<(), Sh
     let admin = admin(kafka)?;
     let groups: BTreeSet<String> = match group {
         Some(group) => BTreeSet::from([group.to_owned()]),
-        None => admin.list_groups().await?.into_iter().map(|listing| listing.group).collect(),
+        None => admin
+            .list_groups()
+            .await?
+            .into_iter()
+            .map(|listing| listing.group)
+            .collect(),
     };
     let mut rows = Vec::new();
     for group in groups {
@@ -76,7 +84,8 @@ pub(super) async fn offsets(kafka: &Kafka, group: Option<&str>) -> Result<(), Sh
                 group.clone(),
                 row.topic.to_string(),
                 row.partition.to_string(),
-                row.committed.map_or_else(|| "-".to_owned(), |offset| offset.to_string()),
+                row.committed
+                    .map_or_else(|| "-".to_owned(), |offset| offset.to_string()),
                 row.end.to_string(),
                 row.lag.to_string(),
                 row.member.unwrap_or_else(|| "-".to_owned()),
@@ -87,7 +96,21 @@ pub(super) async fn offsets(kafka: &Kafka, group: Option<&str>) -> Result<(), Sh
         println!("no group has partitions or committed offsets");
         return Ok(());
     }
-    print!("{}", table(["GROUP", "TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "MEMBER"], &rows));
+    print!(
+        "{}",
+        table(
+            [
+                "GROUP",
+                "TOPIC",
+                "PARTITION",
+                "COMMITTED",
+                "END",
+                "LAG",
+                "MEMBER"
+            ],
+            &rows
+        )
+    );
     Ok(())
 }
 
@@ -102,8 +125,11 @@ fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
     let head = head.map(str::to_owned);
     let mut text = String::new();
     for row in std::iter::once(&head).chain(rows) {
-        let cells: Vec<String> =
-            row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let cells: Vec<String> = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
         text.push_str(cells.join("  ").trim_end());
         text.push('\n');
     }
@@ -116,7 +142,13 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
-        let rows = [["a".to_owned(), "1".to_owned()], ["order_placed".to_owned(), "22".to_owned()]];
-        assert_eq!(table(["TOPIC", "N"], &rows), "TOPIC         N\na             1\norder_placed  22\n");
+        let rows = [
+            ["a".to_owned(), "1".to_owned()],
+            ["order_placed".to_owned(), "22".to_owned()],
+        ];
+        assert_eq!(
+            table(["TOPIC", "N"], &rows),
+            "TOPIC         N\na             1\norder_placed  22\n"
+        );
     }
 }

@@ -14,7 +14,9 @@ pub(super) async fn run(serve: Serve) -> Result<(), ShopError> {
     let stop = stop_on_signal()?;
     let mut settings = shop_settings(&serve.settings).await?;
     // A broker of its own would be of no use to one service: the others would not see it.
-    settings.bootstrap_servers.get_or_insert_with(|| KAFKA.to_owned());
+    settings
+        .bootstrap_servers
+        .get_or_insert_with(|| KAFKA.to_owned());
     let port = serve.http_port.unwrap_or(serve.role.port());
     let shop = Shop::build(&[(serve.role, port)], settings, serve.settings.http_host).await?;
     tracing::info!(

@@ -23,17 +23,55 @@ async fn a_wrong_order_is_refused_and_the_problem_names_the_field() {
         ("[]".to_owned(), 422, ""),
         (but(|o| o["items"] = json!([])), 422, "items"),
         (but(|o| o["items"] = json!("P001")), 422, "items"),
-        (but(|o| o["items"][0]["quantity"] = json!(0)), 422, "items[0].quantity"),
-        (but(|o| o["items"][0]["quantity"] = json!(-3)), 422, "items[0].quantity"),
-        (but(|o| o["items"][0]["quantity"] = json!(1.5)), 422, "items[0].quantity"),
-        (but(|o| o["items"][0]["price"] = json!(-29.99)), 422, "items[0].price"),
-        (but(|o| o["items"][0]["price"] = json!(29.999)), 422, "items[0].price"),
-        (but(|o| o["items"][0]["price"] = json!("29.99")), 422, "items[0].price"),
-        (but(|o| o["items"][0]["product_id"] = json!("")), 422, "items[0].product_id"),
-        (but(|o| o["total_amount"] = json!(59.97)), 422, "total_amount"),
+        (
+            but(|o| o["items"][0]["quantity"] = json!(0)),
+            422,
+            "items[0].quantity",
+        ),
+        (
+            but(|o| o["items"][0]["quantity"] = json!(-3)),
+            422,
+            "items[0].quantity",
+        ),
+        (
+            but(|o| o["items"][0]["quantity"] = json!(1.5)),
+            422,
+            "items[0].quantity",
+        ),
+        (
+            but(|o| o["items"][0]["price"] = json!(-29.99)),
+            422,
+            "items[0].price",
+        ),
+        (
+            but(|o| o["items"][0]["price"] = json!(29.999)),
+            422,
+            "items[0].price",
+        ),
+        (
+            but(|o| o["items"][0]["price"] = json!("29.99")),
+            422,
+            "items[0].price",
+        ),
+        (
+            but(|o| o["items"][0]["product_id"] = json!("")),
+            422,
+            "items[0].product_id",
+        ),
+        (
+            but(|o| o["total_amount"] = json!(59.97)),
+            422,
+            "total_amount",
+        ),
         (but(|o| o["customer_id"] = json!(null)), 422, "customer_id"),
         (but(|o| o["voucher"] = json!("10%")), 422, "voucher"),
-        (but(|o| { o.as_object_mut().unwrap().remove("shipping_address"); }), 422, "shipping_address"),
+        (
+            but(|o| {
+                o.as_object_mut().unwrap().remove("shipping_address");
+            }),
+            422,
+            "shipping_address",
+        ),
         (format!("\"{}\"", "x".repeat(300_000)), 413, ""),
     ];
     for (body, status, field) in cases {
@@ -41,7 +79,11 @@ async fn a_wrong_order_is_refused_and_the_problem_names_the_field() {
         let shown: String = body.chars().take(120).collect();
         let response = shop.urls.http.post(url).body(body).send().await.unwrap();
         assert_eq!(response.status().as_u16(), status, "{shown}");
-        assert_eq!(response.headers()["content-type"], "application/problem+json", "{shown}");
+        assert_eq!(
+            response.headers()["content-type"],
+            "application/problem+json",
+            "{shown}"
+        );
         let problem: Value = response.json().await.unwrap();
         assert_eq!(problem["status"], status, "{shown}");
         assert!(!problem["detail"].as_str().unwrap().is_empty(), "{shown}");
@@ -49,7 +91,10 @@ async fn a_wrong_order_is_refused_and_the_problem_names_the_field() {
             assert_eq!(problem["errors"][0]["field"], field, "{shown}: {problem}");
         }
     }
-    assert_eq!(shop.urls.found(Role::Order, "/orders").await["items"], json!([]));
+    assert_eq!(
+        shop.urls.found(Role::Order, "/orders").await["items"],
+        json!([])
+    );
     shop.stop().await;
 }
 
@@ -57,17 +102,32 @@ async fn a_wrong_order_is_refused_and_the_problem_names_the_field() {
 async fn an_accepted_order_is_told_in_full_and_where_it_is() {
     let shop = Running::start(ShopSettings::embedded(vec![product("P001", 100, 2999)])).await;
     let request = shop.urls.http.post(shop.urls.url(Role::Order, "/orders"));
-    let response = request.json(&order(&[("P001", 2, "29.99")])).send().await.unwrap();
+    let response = request
+        .json(&order(&[("P001", 2, "29.99")]))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(response.status(), 201);
     let location = response.headers()["location"].to_str().unwrap().to_owned();
     let placed: Value = response.json().await.unwrap();
-    assert_eq!(location, format!("/orders/{}", placed["order_id"].as_str().unwrap()));
+    assert_eq!(
+        location,
+        format!("/orders/{}", placed["order_id"].as_str().unwrap())
+    );
     assert_eq!(placed["status"], "PENDING");
     let mut fields: Vec<&String> = placed.as_object().unwrap().keys().collect();
     fields.sort();
     assert_eq!(
         fields,
-        ["created_at", "customer_id", "items", "order_id", "shipping_address", "status", "total_amount"]
+        [
+            "created_at",
+            "customer_id",
+            "items",
+            "order_id",
+            "shipping_address",
+            "status",
+            "total_amount"
+        ]
     );
     let found = shop.urls.found(Role::Order, &location).await;
     assert_eq!(found["order_id"], placed["order_id"]);
@@ -85,23 +145,56 @@ async fn unknown_ids_paths_and_methods_are_problems_and_lists_have_pages() {
     for (role, path) in [
         (Role::Order, "/orders/01a207bd-a9c0-7000-8000-000000000001"),
         (Role::Order, "/orders/no-uuid"),
-        (Role::Payment, "/payments/01a207bd-a9c0-7000-8000-000000000001"),
+        (
+            Role::Payment,
+            "/payments/01a207bd-a9c0-7000-8000-000000000001",
+        ),
         (Role::Inventory, "/inventory/NONE"),
-        (Role::Shipment, "/shipments/01a207bd-a9c0-7000-8000-000000000001"),
+        (
+            Role::Shipment,
+            "/shipments/01a207bd-a9c0-7000-8000-000000000001",
+        ),
         (Role::Shipment, "/nowhere"),
     ] {
         let (status, problem) = shop.urls.get(role, path).await;
-        assert_eq!((status.as_u16(), &problem["title"]), (404, &json!("Not Found")), "{path}");
+        assert_eq!(
+            (status.as_u16(), &problem["title"]),
+            (404, &json!("Not Found")),
+            "{path}"
+        );
     }
-    let delete = shop.urls.http.delete(shop.urls.url(Role::Order, "/orders")).send().await.unwrap();
+    let delete = shop
+        .urls
+        .http
+        .delete(shop.urls.url(Role::Order, "/orders"))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(delete.status(), 405);
 
-    shop.urls.when(Role::Inventory, "/inventory/C", |_| true).await;
+    shop.urls
+        .when(Role::Inventory, "/inventory/C", |_| true)
+        .await;
     let first = shop.urls.found(Role::Inventory, "/inventory?limit=2").await;
-    assert_eq!((first["items"].as_array().unwrap().len(), &first["next"]), (2, &json!("B")));
-    let second = shop.urls.found(Role::Inventory, "/inventory?limit=2&after=B").await;
-    assert_eq!((&second["items"][0]["product_id"], &second["next"]), (&json!("C"), &Value::Null));
-    let (status, problem) = shop.urls.get(Role::Inventory, "/inventory?limit=zero").await;
-    assert_eq!((status.as_u16(), &problem["errors"][0]["field"]), (400, &json!("limit")));
+    assert_eq!(
+        (first["items"].as_array().unwrap().len(), &first["next"]),
+        (2, &json!("B"))
+    );
+    let second = shop
+        .urls
+        .found(Role::Inventory, "/inventory?limit=2&after=B")
+        .await;
+    assert_eq!(
+        (&second["items"][0]["product_id"], &second["next"]),
+        (&json!("C"), &Value::Null)
+    );
+    let (status, problem) = shop
+        .urls
+        .get(Role::Inventory, "/inventory?limit=zero")
+        .await;
+    assert_eq!(
+        (status.as_u16(), &problem["errors"][0]["field"]),
+        (400, &json!("limit"))
+    );
     shop.stop().await;
 }

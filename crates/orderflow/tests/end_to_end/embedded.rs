@@ -52,7 +52,9 @@ async fn with_kafka_away_orders_are_taken_and_go_out_when_it_is_back() {
     assert_eq!(status, 200, "{health}");
     broker.start_node(1).await.unwrap();
     for id in placed {
-        shop.urls.order_when(&id, |status| status == "SHIPPED").await;
+        shop.urls
+            .order_when(&id, |status| status == "SHIPPED")
+            .await;
     }
     shop.stop().await;
 }
@@ -60,17 +62,27 @@ async fn with_kafka_away_orders_are_taken_and_go_out_when_it_is_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_the_store_away_nothing_is_half_done() {
     let store = EmbeddedStore::new();
-    let settings = ShopSettings { store: Store::Embedded(store.clone()), ..settings() };
+    let settings = ShopSettings {
+        store: Store::Embedded(store.clone()),
+        ..settings()
+    };
     let shop = Running::start(settings).await;
     scenarios::an_order_is_shipped(&shop.urls, "P001").await;
     store.set_away(true);
     let (status, problem) = shop.urls.post_order(&order(&[("P001", 1, "29.99")])).await;
-    assert_eq!((status.as_u16(), &problem["status"]), (503, &serde_json::json!(503)));
+    assert_eq!(
+        (status.as_u16(), &problem["status"]),
+        (503, &serde_json::json!(503))
+    );
     let (status, _) = shop.urls.get(Role::Payment, "/health").await;
     assert_eq!(status, 503);
     store.set_away(false);
     let orders = shop.urls.found(Role::Order, "/orders").await;
-    assert_eq!(orders["items"].as_array().unwrap().len(), 1, "the refused order is nowhere");
+    assert_eq!(
+        orders["items"].as_array().unwrap().len(),
+        1,
+        "the refused order is nowhere"
+    );
     scenarios::an_order_is_shipped(&shop.urls, "P001").await;
     shop.stop().await;
 }
@@ -80,7 +92,11 @@ async fn a_slow_partition_does_not_hold_up_the_others() {
     // With work of this length an order takes three times it when nobody is in its way. Orders of one partition wait for
     // one another; that all partitions work at once shows in the order in which the orders end.
     let processing_time = std::time::Duration::from_millis(50);
-    let shop = Running::start(ShopSettings { processing_time, ..settings() }).await;
+    let shop = Running::start(ShopSettings {
+        processing_time,
+        ..settings()
+    })
+    .await;
     let mut ids = Vec::new();
     for _ in 0..12 {
         ids.push(shop.urls.place(&[("P001", 1, "29.99")]).await);
@@ -95,14 +111,23 @@ async fn a_slow_partition_does_not_hold_up_the_others() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_keeps_the_stock_and_the_orders() {
     let store = EmbeddedStore::new();
-    let again = || ShopSettings { store: Store::Embedded(store.clone()), ..settings() };
+    let again = || ShopSettings {
+        store: Store::Embedded(store.clone()),
+        ..settings()
+    };
     let shop = Running::start(again()).await;
     scenarios::an_order_is_shipped(&shop.urls, "P001").await;
     shop.stop().await;
     let shop = Running::start(again()).await;
-    let product = shop.urls.when(Role::Inventory, "/inventory/P001", |_| true).await;
+    let product = shop
+        .urls
+        .when(Role::Inventory, "/inventory/P001", |_| true)
+        .await;
     assert_eq!(product["quantity"], 98);
-    assert_eq!(shop.urls.found(Role::Order, "/orders").await["items"][0]["status"], "SHIPPED");
+    assert_eq!(
+        shop.urls.found(Role::Order, "/orders").await["items"][0]["status"],
+        "SHIPPED"
+    );
     shop.stop().await;
 }
 
@@ -110,7 +135,10 @@ async fn a_restart_keeps_the_stock_and_the_orders() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_that_was_stored_and_not_published_goes_out_at_the_next_start() {
     let store = EmbeddedStore::new();
-    let with_store = || ShopSettings { store: Store::Embedded(store.clone()), ..settings() };
+    let with_store = || ShopSettings {
+        store: Store::Embedded(store.clone()),
+        ..settings()
+    };
     let shop = Shop::on_free_ports(with_store()).await.unwrap();
     let broker = shop.broker().map(Arc::clone).unwrap();
     let shop = Running::run(shop);
@@ -120,6 +148,8 @@ async fn an_order_that_was_stored_and_not_published_goes_out_at_the_next_start()
     shop.stop().await;
     // Another broker, which has never heard of the order.
     let shop = Running::start(with_store()).await;
-    shop.urls.order_when(&id, |status| status == "SHIPPED").await;
+    shop.urls
+        .order_when(&id, |status| status == "SHIPPED")
+        .await;
     shop.stop().await;
 }

@@ -17,7 +17,8 @@ use crate::running::{Running, Urls};
 use crate::scenarios::{self, product};
 
 fn variable(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: eval \"$(deploy/testbed/up)\""))
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set: eval \"$(deploy/testbed/up)\""))
 }
 
 /// A name that no earlier run has used: the database may have lived longer than this test.
@@ -34,7 +35,11 @@ async fn start(roles: &[Role], stock: Vec<Product>) -> Running {
         ..ShopSettings::embedded(stock)
     };
     let roles: Vec<(Role, u16)> = roles.iter().map(|role| (*role, 0)).collect();
-    Running::run(Shop::build(&roles, settings, Ipv4Addr::LOCALHOST.into()).await.unwrap())
+    Running::run(
+        Shop::build(&roles, settings, Ipv4Addr::LOCALHOST.into())
+            .await
+            .unwrap(),
+    )
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -62,8 +67,12 @@ async fn two_thousand_orders_at_once() {
 
 /// The shop without its payment service, and the urls of the shop with one that runs elsewhere.
 fn with_payment(shop: &Running, payment: &Process) -> Urls {
-    let here = [Role::Order, Role::Inventory, Role::Shipment].map(|role| (role, shop.urls.url(role, "")));
-    Urls::new(here.into_iter().chain([(Role::Payment, payment.urls.url(Role::Payment, ""))]))
+    let here =
+        [Role::Order, Role::Inventory, Role::Shipment].map(|role| (role, shop.urls.url(role, "")));
+    Urls::new(
+        here.into_iter()
+            .chain([(Role::Payment, payment.urls.url(Role::Payment, ""))]),
+    )
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -72,11 +81,15 @@ async fn a_killed_payment_service_loses_and_doubles_nothing() {
     let (hot, cold) = (fresh("HOT"), fresh("COLD"));
     let stock = vec![product(&hot, 10_000, 100), product(&cold, 10_000, 50)];
     let shop = start(&[Role::Order, Role::Inventory, Role::Shipment], stock).await;
-    shop.urls.when(Role::Inventory, &format!("/inventory/{hot}"), |_| true).await;
+    shop.urls
+        .when(Role::Inventory, &format!("/inventory/{hot}"), |_| true)
+        .await;
     let first = Process::payment();
     let placed = scenarios::place_many(&shop.urls, 250, &hot, &cold).await;
     // It is in the middle of its work: some orders are paid, others are on their way to it.
-    shop.urls.order_when(&placed[0], |status| status != "PENDING").await;
+    shop.urls
+        .order_when(&placed[0], |status| status != "PENDING")
+        .await;
     let more = {
         let (urls, hot, cold) = (shop.urls.clone(), hot.clone(), cold.clone());
         tokio::spawn(async move { scenarios::place_many(&urls, 250, &hot, &cold).await })
@@ -96,7 +109,9 @@ async fn two_payment_services_share_the_partitions() {
     let (hot, cold) = (fresh("HOT"), fresh("COLD"));
     let stock = vec![product(&hot, 10_000, 100), product(&cold, 10_000, 50)];
     let shop = start(&[Role::Order, Role::Inventory, Role::Shipment], stock).await;
-    shop.urls.when(Role::Inventory, &format!("/inventory/{hot}"), |_| true).await;
+    shop.urls
+        .when(Role::Inventory, &format!("/inventory/{hot}"), |_| true)
+        .await;
     let first = Process::payment();
     owns(&first, 3..=3).await;
     let mut ids = scenarios::place_many(&shop.urls, 200, &hot, &cold).await;
@@ -130,7 +145,13 @@ fn kafka_shows_no_lag(group: &str) {
     let output = Command::new("bash")
         .arg(tool)
         .arg("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand")
-        .args(["--bootstrap-server", &variable("KAFKA_BOOTSTRAP_SERVERS"), "--describe", "--group", group])
+        .args([
+            "--bootstrap-server",
+            &variable("KAFKA_BOOTSTRAP_SERVERS"),
+            "--describe",
+            "--group",
+            group,
+        ])
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
@@ -139,7 +160,12 @@ fn kafka_shows_no_lag(group: &str) {
         .map(|line| line.split_whitespace().collect::<Vec<_>>())
         .filter(|cells| cells.first() == Some(&group))
         .collect();
-    assert_eq!(rows.len(), 3, "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        rows.len(),
+        3,
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     for row in rows {
         // GROUP TOPIC PARTITION CURRENT-OFFSET LOG-END-OFFSET LAG …
         assert_eq!((row[3], row[5]), (row[4], "0"), "{text}");

@@ -32,7 +32,10 @@ impl Running {
     }
 
     pub(crate) fn run(shop: Shop) -> Self {
-        let urls = Urls::new(shop.addresses().map(|(role, at)| (role, format!("http://{at}"))));
+        let urls = Urls::new(
+            shop.addresses()
+                .map(|(role, at)| (role, format!("http://{at}"))),
+        );
         let stop = CancellationToken::new();
         let task = tokio::spawn(shop.run_until_stopped(stop.clone()));
         Self { urls, stop, task }
@@ -40,17 +43,28 @@ impl Running {
 
     pub(crate) async fn stop(self) {
         self.stop.cancel();
-        tokio::time::timeout(PATIENCE, self.task).await.expect("stops").unwrap().unwrap();
+        tokio::time::timeout(PATIENCE, self.task)
+            .await
+            .expect("stops")
+            .unwrap()
+            .unwrap();
     }
 }
 
 impl Urls {
     pub(crate) fn new(bases: impl Iterator<Item = (Role, String)>) -> Self {
-        Self { http: Client::new(), bases: bases.collect() }
+        Self {
+            http: Client::new(),
+            bases: bases.collect(),
+        }
     }
 
     pub(crate) fn url(&self, role: Role, path: &str) -> String {
-        let (_, base) = self.bases.iter().find(|(known, _)| *known == role).expect("runs here");
+        let (_, base) = self
+            .bases
+            .iter()
+            .find(|(known, _)| *known == role)
+            .expect("runs here");
         format!("{base}{path}")
     }
 
@@ -82,18 +96,28 @@ impl Urls {
     /// Waits until the order is where `done` wants it, and returns it.
     pub(crate) async fn order_when(&self, id: &str, done: impl Fn(&str) -> bool) -> Value {
         let path = format!("/orders/{id}");
-        self.when(Role::Order, &path, |order| done(order["status"].as_str().unwrap())).await
+        self.when(Role::Order, &path, |order| {
+            done(order["status"].as_str().unwrap())
+        })
+        .await
     }
 
     /// Waits until what is at `path` is as `done` wants it.
-    pub(crate) async fn when(&self, role: Role, path: &str, done: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn when(
+        &self,
+        role: Role,
+        path: &str,
+        done: impl Fn(&Value) -> bool,
+    ) -> Value {
         let mut look = tokio::time::interval(Duration::from_millis(5));
         let mut last = Value::Null;
         let looking = async {
             loop {
                 look.tick().await;
                 // A service in a process of its own may not listen yet.
-                let Ok(response) = self.http.get(self.url(role, path)).send().await else { continue };
+                let Ok(response) = self.http.get(self.url(role, path)).send().await else {
+                    continue;
+                };
                 let status = response.status();
                 let body = response.json().await.unwrap();
                 if status == StatusCode::OK && done(&body) {
@@ -112,7 +136,10 @@ impl Urls {
 /// The body of an order of these products, quantities and prices.
 pub(crate) fn order(items: &[(&str, u32, &str)]) -> Value {
     let cents = |price: &str| price.replace('.', "").parse::<u64>().unwrap();
-    let total: u64 = items.iter().map(|(_, quantity, price)| u64::from(*quantity) * cents(price)).sum();
+    let total: u64 = items
+        .iter()
+        .map(|(_, quantity, price)| u64::from(*quantity) * cents(price))
+        .sum();
     let lines: Vec<Value> = items
         .iter()
         .map(|(product, quantity, price)| {

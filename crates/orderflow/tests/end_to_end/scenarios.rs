@@ -21,22 +21,40 @@ fn final_status(status: &str) -> bool {
 
 /// An order is paid, taken from the stock and shipped, and each service tells the same of it.
 pub(crate) async fn an_order_is_shipped(shop: &Urls, product: &str) {
-    let before = shop.when(Role::Inventory, &format!("/inventory/{product}"), |_| true).await;
+    let before = shop
+        .when(Role::Inventory, &format!("/inventory/{product}"), |_| true)
+        .await;
     let id = shop.place(&[(product, 2, "29.99")]).await;
     let order = shop.order_when(&id, |status| status == "SHIPPED").await;
     assert_eq!(order["total_amount"], json!(59.98));
     assert_eq!(order["items"][0]["price"], json!(29.99));
 
     let payment = shop.found(Role::Payment, &format!("/payments/{id}")).await;
-    assert_eq!((&payment["status"], &payment["amount"]), (&json!("COMPLETED"), &json!(59.98)));
-    let left = shop.found(Role::Inventory, &format!("/inventory/{product}")).await;
-    assert_eq!(left["quantity"].as_u64().unwrap(), before["quantity"].as_u64().unwrap() - 2);
-    let shipment = shop.found(Role::Shipment, &format!("/shipments/{id}")).await;
+    assert_eq!(
+        (&payment["status"], &payment["amount"]),
+        (&json!("COMPLETED"), &json!(59.98))
+    );
+    let left = shop
+        .found(Role::Inventory, &format!("/inventory/{product}"))
+        .await;
+    assert_eq!(
+        left["quantity"].as_u64().unwrap(),
+        before["quantity"].as_u64().unwrap() - 2
+    );
+    let shipment = shop
+        .found(Role::Shipment, &format!("/shipments/{id}"))
+        .await;
     let tracking = shipment["tracking_number"].as_str().unwrap();
-    assert!(tracking.starts_with("TRK-") && tracking.len() == 12, "{tracking}");
+    assert!(
+        tracking.starts_with("TRK-") && tracking.len() == 12,
+        "{tracking}"
+    );
     let day = |field: &str| shipment[field].as_str().unwrap()[..10].to_owned();
     let date = |text: &str| text.parse::<chrono::NaiveDate>().unwrap();
-    assert_eq!(date(&day("estimated_delivery")) - date(&day("created_at")), chrono::TimeDelta::days(3));
+    assert_eq!(
+        date(&day("estimated_delivery")) - date(&day("created_at")),
+        chrono::TimeDelta::days(3)
+    );
 }
 
 /// More is ordered than there is, or what there is not: the order is rejected, with a reason, and takes nothing.
@@ -45,12 +63,18 @@ pub(crate) async fn what_cannot_be_had_is_rejected(shop: &Urls, scarce: &str, ot
     let before = shop.when(Role::Inventory, &path, |_| true).await["quantity"].clone();
     for (items, reason) in [
         (vec![(other, 1, "1.00"), (scarce, 1_000, "1.00")], "left"),
-        (vec![(other, 1, "1.00"), ("NO-SUCH-PRODUCT", 1, "1.00")], "unknown"),
+        (
+            vec![(other, 1, "1.00"), ("NO-SUCH-PRODUCT", 1, "1.00")],
+            "unknown",
+        ),
     ] {
         let id = shop.place(&items).await;
         let order = shop.order_when(&id, final_status).await;
         assert_eq!(order["status"], "REJECTED");
-        assert!(order["reason"].as_str().unwrap().contains(reason), "{order}");
+        assert!(
+            order["reason"].as_str().unwrap().contains(reason),
+            "{order}"
+        );
         let (status, _) = shop.get(Role::Shipment, &format!("/shipments/{id}")).await;
         assert_eq!(status, 404);
     }
@@ -60,7 +84,9 @@ pub(crate) async fn what_cannot_be_had_is_rejected(shop: &Urls, scarce: &str, ot
 /// Many orders at once for less stock than they want: every one ends, the stock adds up, one payment each.
 pub(crate) async fn many_at_once(shop: &Urls, orders: usize, hot: &str, cold: &str) {
     let hot_path = format!("/inventory/{hot}");
-    let start = shop.when(Role::Inventory, &hot_path, |_| true).await["quantity"].as_u64().unwrap();
+    let start = shop.when(Role::Inventory, &hot_path, |_| true).await["quantity"]
+        .as_u64()
+        .unwrap();
     let ids = place_many(shop, orders, hot, cold).await;
     all_end_well(shop, &ids, hot, start).await;
 }
@@ -90,24 +116,42 @@ pub(crate) async fn all_end_well(shop: &Urls, ids: &[String], hot: &str, start: 
         *statuses.entry(status).or_default() += 1;
     }
     let shipped = statuses.get("SHIPPED").copied().unwrap_or_default();
-    let left = shop.found(Role::Inventory, &format!("/inventory/{hot}")).await["quantity"].as_u64();
+    let left = shop
+        .found(Role::Inventory, &format!("/inventory/{hot}"))
+        .await["quantity"]
+        .as_u64();
     assert_eq!(left, Some(start - shipped), "{statuses:?}");
     assert_eq!(shipped, start.min(ids.len() as u64), "{statuses:?}");
 }
 
 /// At rest every partition of every service is read by somebody and committed to its end.
 pub(crate) async fn at_rest_nothing_lags(shop: &Urls) {
-    for (role, partitions) in
-        [(Role::Order, 9), (Role::Payment, 3), (Role::Inventory, 3), (Role::Shipment, 3)]
-    {
+    for (role, partitions) in [
+        (Role::Order, 9),
+        (Role::Payment, 3),
+        (Role::Inventory, 3),
+        (Role::Shipment, 3),
+    ] {
         let at_rest = |rows: &Value| {
-            rows["items"].as_array().unwrap().iter().all(|row| row["owner"] == true && row["lag"] == 0)
+            rows["items"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .all(|row| row["owner"] == true && row["lag"] == 0)
         };
         let rows = shop.when(role, "/offsets", at_rest).await;
         let rows = rows["items"].as_array().unwrap();
         assert_eq!(rows.len(), partitions, "{rows:?}");
         for row in rows {
-            for field in ["topic", "partition", "owner", "position", "committed", "end", "lag"] {
+            for field in [
+                "topic",
+                "partition",
+                "owner",
+                "position",
+                "committed",
+                "end",
+                "lag",
+            ] {
                 assert!(row.get(field).is_some(), "{field} of {row}");
             }
         }

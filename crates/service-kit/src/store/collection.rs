@@ -85,11 +85,17 @@ impl<T: Document> Collection<T> {
             return Ok(documents);
         }
         let mut found = self.get_many(&there).await?.into_iter();
-        let there = documents.into_iter().zip(outcomes).map(|(document, outcome)| match outcome {
-            Insert::Inserted => document,
-            // Nothing is ever deleted; if it were, what was to be inserted would be as good.
-            Insert::AlreadyThere => found.next().flatten().map_or(document, |found| found.document),
-        });
+        let there = documents
+            .into_iter()
+            .zip(outcomes)
+            .map(|(document, outcome)| match outcome {
+                Insert::Inserted => document,
+                // Nothing is ever deleted; if it were, what was to be inserted would be as good.
+                Insert::AlreadyThere => found
+                    .next()
+                    .flatten()
+                    .map_or(document, |found| found.document),
+            });
         Ok(there.collect())
     }
 

@@ -29,7 +29,11 @@ pub(super) async fn work(mut partition: PartitionConsumer, shared: &Shared) {
         return;
     };
     // Simulated work takes its time for each order, so orders are then taken one by one.
-    let batch = if shared.processing_time.is_zero() { BATCH } else { 1 };
+    let batch = if shared.processing_time.is_zero() {
+        BATCH
+    } else {
+        1
+    };
     loop {
         match partition.poll(batch).await {
             Ok(Some(records)) => {
@@ -65,7 +69,14 @@ async fn handle(
         wait(partition, shared.processing_time).await?;
     }
     let messages = react(partition, records, &*batch, shared).await?;
-    retry(partition, "publish", || publish(&shared.producer, &messages), |_| true).await?.map_err(|_| Lost)?;
+    retry(
+        partition,
+        "publish",
+        || publish(&shared.producer, &messages),
+        |_| true,
+    )
+    .await?
+    .map_err(|_| Lost)?;
     let settled = retry(partition, "settle", || batch.settle(), |e| e.is_retriable()).await?;
     if let Err(error) = settled {
         // The events are out and the decision holds; what is left behind is cleared by the service's own sweep.
@@ -81,15 +92,36 @@ async fn react(
     batch: &dyn Batch,
     shared: &Shared,
 ) -> Result<Vec<Message>, Lost> {
-    if let Ok(messages) = retry(partition, "handle", || batch.react(None), |e| e.is_retriable()).await? {
+    if let Ok(messages) = retry(
+        partition,
+        "handle",
+        || batch.react(None),
+        |e| e.is_retriable(),
+    )
+    .await?
+    {
         return Ok(messages);
     }
     let mut messages = Vec::new();
     for index in 0..batch.len() {
-        match retry(partition, "handle", || batch.react(Some(index)), |e| e.is_retriable()).await? {
+        match retry(
+            partition,
+            "handle",
+            || batch.react(Some(index)),
+            |e| e.is_retriable(),
+        )
+        .await?
+        {
             Ok(more) => messages.extend(more),
             Err(error) => {
-                put_aside(partition, records, batch.record(index), &error.to_string(), shared).await?;
+                put_aside(
+                    partition,
+                    records,
+                    batch.record(index),
+                    &error.to_string(),
+                    shared,
+                )
+                .await?;
             }
         }
     }
@@ -103,15 +135,26 @@ async fn put_aside(
     reason: &str,
     shared: &Shared,
 ) -> Result<(), Lost> {
-    let Some(record) = records.iter().nth(place) else { return Ok(()) };
-    let put = || shared.dead_letters.put(partition.topic(), partition.partition(), record, reason);
-    retry(partition, "put a dead letter aside", put, |_| true).await?.map_err(|_| Lost)
+    let Some(record) = records.iter().nth(place) else {
+        return Ok(());
+    };
+    let put = || {
+        shared
+            .dead_letters
+            .put(partition.topic(), partition.partition(), record, reason)
+    };
+    retry(partition, "put a dead letter aside", put, |_| true)
+        .await?
+        .map_err(|_| Lost)
 }
 
 async fn commit(partition: &PartitionConsumer, next_offset: i64) -> Result<(), Lost> {
-    let committed = retry(partition, "commit", || partition.commit(next_offset), |e: &ConsumerError| {
-        !e.is_lost() && !matches!(e, ConsumerError::CommitBehind { .. })
-    });
+    let committed = retry(
+        partition,
+        "commit",
+        || partition.commit(next_offset),
+        |e: &ConsumerError| !e.is_lost() && !matches!(e, ConsumerError::CommitBehind { .. }),
+    );
     match committed.await? {
         Ok(()) => Ok(()),
         Err(error) => {

@@ -26,7 +26,8 @@ impl Reactions {
     /// And this one, for the topic of its event.
     #[must_use]
     pub fn on<R: Reaction>(mut self, reaction: R) -> Self {
-        self.routes.insert(R::Event::TOPIC, Arc::new(Typed(reaction)));
+        self.routes
+            .insert(R::Event::TOPIC, Arc::new(Typed(reaction)));
         self
     }
 
@@ -44,7 +45,9 @@ impl Reactions {
 
 impl std::fmt::Debug for Reactions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reactions").field("topics", &self.topics()).finish()
+        f.debug_struct("Reactions")
+            .field("topics", &self.topics())
+            .finish()
     }
 }
 
@@ -97,7 +100,9 @@ impl<R: Reaction> Route for Typed<R> {
 }
 
 fn decode<E: Event>(record: RecordView<'_>) -> Result<Envelope<E>, DecodeError> {
-    let headers = record.headers.filter_map(|header| Some((header.key, header.value?)));
+    let headers = record
+        .headers
+        .filter_map(|header| Some((header.key, header.value?)));
     Envelope::decode(headers, record.value.unwrap_or_default())
 }
 
@@ -116,13 +121,21 @@ impl<R: Reaction> Batch for TypedBatch<'_, R> {
             Some(index) => self.events.get(index..=index).unwrap_or_default(),
         };
         Box::pin(async move {
-            if events.is_empty() { Ok(Vec::new()) } else { self.reaction.react(events).await }
+            if events.is_empty() {
+                Ok(Vec::new())
+            } else {
+                self.reaction.react(events).await
+            }
         })
     }
 
     fn settle(&self) -> BoxFuture<'_, Result<(), ReactionError>> {
         Box::pin(async {
-            if self.events.is_empty() { Ok(()) } else { self.reaction.settle(&self.events).await }
+            if self.events.is_empty() {
+                Ok(())
+            } else {
+                self.reaction.settle(&self.events).await
+            }
         })
     }
 
