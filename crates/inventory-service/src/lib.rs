@@ -37,7 +37,7 @@ pub fn build(
     let warehouse = Arc::new(Warehouse::new(&context.store)?);
     let reactions = Reactions::new().on(OnPaymentProcessed {
         warehouse: Arc::clone(&warehouse),
-        clock: context.clock.clone(),
+        clock: Arc::clone(&context.clock),
     });
     let parts = ServiceParts {
         name: names::INVENTORY_SERVICE,

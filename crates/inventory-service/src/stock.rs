@@ -302,16 +302,20 @@ mod tests {
             for (n, settle) in steps {
                 let lines = items(&orders[usize::from(n)]);
                 let demand = Demand { order_id: order(n), items: &lines };
-                if settle && let Some(decision) = decided.get(&n) {
-                    shelf.settle(order(n), *decision == Decision::Taken);
-                } else if !decided.contains_key(&n) {
-                    let decision = shelf.take(demand);
-                    if decision == Decision::Taken {
-                        for (product, pieces) in demand.by_product() {
-                            sold[usize::from(product.as_str().as_bytes()[1] - b'0')] += pieces;
-                        }
+                match decided.get(&n) {
+                    Some(decision) if settle => {
+                        shelf.settle(order(n), *decision == Decision::Taken);
                     }
-                    decided.insert(n, decision);
+                    Some(_) => {}
+                    None => {
+                        let decision = shelf.take(demand);
+                        if decision == Decision::Taken {
+                            for (product, pieces) in demand.by_product() {
+                                sold[usize::from(product.as_str().as_bytes()[1] - b'0')] += pieces;
+                            }
+                        }
+                        decided.insert(n, decision);
+                    }
                 }
                 let sum: Vec<u64> = left(&shelf).iter().zip(&sold).map(|(l, s)| l + s).collect();
                 prop_assert_eq!(&sum, &start);

@@ -50,7 +50,7 @@ pub fn build(
         orders: orders.clone(),
         outbox,
         ids,
-        clock: context.clock.clone(),
+        clock: Arc::clone(&context.clock),
     };
     let parts = ServiceParts {
         name: names::ORDER_SERVICE,

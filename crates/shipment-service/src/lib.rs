@@ -4,6 +4,8 @@ mod api;
 pub mod reactions;
 pub mod shipment;
 
+use std::sync::Arc;
+
 use contracts::names;
 use service_kit::application::Application;
 use service_kit::context::{BuildError, Context, ServiceParts};
@@ -23,7 +25,7 @@ pub fn build(context: &Context, listener: TcpListener) -> Result<Application, Bu
     let shipments = context.store.collection::<Shipment>(DATABASE)?;
     let reactions = Reactions::new().on(OnInventoryUpdated {
         shipments: shipments.clone(),
-        clock: context.clock.clone(),
+        clock: Arc::clone(&context.clock),
     });
     let parts = ServiceParts {
         name: names::SHIPMENT_SERVICE,

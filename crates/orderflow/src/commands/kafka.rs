@@ -77,7 +77,7 @@ pub(super) async fn offsets(kafka: &Kafka, group: Option<&str>) -> Result<(), Sh
             .lag(&group)
             .await?
             .into_iter()
-            .map(|row| ((row.topic.clone(), row.partition), row))
+            .map(|row| ((row.topic.to_string(), row.partition), row))
             .collect();
         rows.extend(by_partition.into_values().map(|row| {
             [
