@@ -400,4 +400,6 @@ impl Membership {
 }
 
 #[cfg(test)]
-mod tests;
+mod rules;
+#[cfg(test)]
+mod simulation;

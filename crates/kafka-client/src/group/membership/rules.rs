@@ -1,0 +1,136 @@
+//! The rules of the membership, one by one.
+
+use std::collections::BTreeSet;
+
+use kafka_wire::ResponseError as E;
+
+use super::simulation::all_partitions;
+use super::{Action, Input, Joined, Membership};
+use crate::consumer::{LostReason, TopicPartition};
+use crate::group::state::GroupPhase;
+
+type Partitions = BTreeSet<TopicPartition>;
+
+/// A member in its first generation, with these partitions.
+fn stable(cooperative: bool, is_static: bool) -> Membership {
+    let mut member = Membership::new(cooperative, is_static);
+    member.step(Input::Start);
+    member.step(Input::JoinRefused {
+        code: E::MemberIdRequired,
+        member_id: "m1".into(),
+    });
+    member.step(Input::Joined(Joined {
+        generation: 1,
+        member_id: "m1".into(),
+        lead: None,
+    }));
+    member.step(Input::Synced(all_partitions()));
+    assert_eq!(member.phase(), GroupPhase::Stable);
+    member
+}
+
+fn refused(code: E) -> Input {
+    Input::Refused {
+        generation: 1,
+        code,
+    }
+}
+
+#[test]
+fn an_eager_member_gives_up_everything_before_it_rejoins() {
+    let mut member = stable(false, false);
+    assert_eq!(
+        member.step(refused(E::RebalanceInProgress)),
+        [Action::Revoke(all_partitions())]
+    );
+    assert_eq!(member.step(refused(E::RebalanceInProgress)), []);
+    let actions = member.step(Input::Released);
+    let join = Action::Join { retry: false };
+    assert_eq!(
+        actions,
+        [
+            Action::Forget(all_partitions()),
+            Action::Heartbeat(false),
+            join
+        ]
+    );
+}
+
+#[test]
+fn a_cooperative_member_gives_up_the_difference_and_rejoins() {
+    let mut member = stable(true, false);
+    let actions = member.step(refused(E::RebalanceInProgress));
+    assert_eq!(
+        actions,
+        [Action::Heartbeat(false), Action::Join { retry: false }]
+    );
+    member.step(Input::Joined(Joined {
+        generation: 2,
+        member_id: "m1".into(),
+        lead: None,
+    }));
+    let mut kept = all_partitions();
+    let gone: Partitions = kept.pop_first().into_iter().collect();
+    let actions = member.step(Input::Synced(kept));
+    assert_eq!(
+        actions,
+        [
+            Action::Assign(BTreeSet::new()),
+            Action::Revoke(gone.clone())
+        ]
+    );
+    let actions = member.step(Input::Released);
+    assert_eq!(actions[0], Action::Forget(gone));
+    assert_eq!(actions[2], Action::Join { retry: false });
+}
+
+#[test]
+fn a_static_member_does_not_leave_and_a_dynamic_one_does() {
+    for (is_static, last) in [(true, Action::End(None)), (false, Action::Leave)] {
+        let mut member = stable(false, is_static);
+        assert_eq!(
+            member.step(Input::Close),
+            [Action::Revoke(all_partitions())]
+        );
+        assert_eq!(member.step(Input::Released).last(), Some(&last));
+    }
+}
+
+#[test]
+fn a_fenced_member_ends() {
+    let mut member = stable(false, true);
+    let actions = member.step(refused(E::FencedInstanceId));
+    assert_eq!(
+        actions[0],
+        Action::Lose(all_partitions(), LostReason::Fenced)
+    );
+    assert_eq!(
+        actions.last(),
+        Some(&Action::End(Some(E::FencedInstanceId)))
+    );
+    assert_eq!(member.step(Input::Close), []);
+}
+
+#[test]
+fn an_answer_of_another_generation_means_nothing() {
+    let mut member = stable(false, false);
+    let late = Input::Refused {
+        generation: 0,
+        code: E::IllegalGeneration,
+    };
+    assert_eq!(member.step(late), []);
+    assert_eq!(member.phase(), GroupPhase::Stable);
+}
+
+#[test]
+fn a_member_that_is_unknown_loses_everything_and_joins_without_its_id() {
+    let mut member = stable(true, false);
+    let actions = member.step(refused(E::UnknownMemberId));
+    let lose = Action::Lose(all_partitions(), LostReason::UnknownMember);
+    assert_eq!(actions, [Action::Heartbeat(false), lose]);
+    assert!(member.member_id().is_empty());
+    assert_eq!(
+        member.step(Input::Released).last(),
+        Some(&Action::Join { retry: false })
+    );
+}
