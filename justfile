@@ -40,6 +40,11 @@ bench-produce *arguments:
 bench-consume *arguments:
     eval "$(deploy/testbed/up)" && cargo run --release -p kafka-client --example consume_bench -- {{ arguments }}
 
+# From POST to SHIPPED on an idle pipeline, the time to be ready, the memory: embedded, then on real servers
+bench-latency:
+    cargo run --release -p orderflow --example latency
+    eval "$(deploy/testbed/up)" && cargo run --release -p orderflow --example latency
+
 # What CI runs
 ci:
     bash .ci/run

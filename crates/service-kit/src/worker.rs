@@ -109,7 +109,12 @@ impl Worker {
                     Some(GroupEvent::Error(error)) => break Err(error),
                     None => break Ok(()),
                 },
-                Some(_) = partitions.join_next() => {}
+                // A handle that is gone without having been revoked leaves its partition unread, so the group is joined
+                // anew after a panic: its partitions are handed out again.
+                Some(ended) = partitions.join_next() => if let Err(error) = ended {
+                    tracing::error!(%error, "a partition's task failed, joining the group anew");
+                    break Ok(());
+                },
                 () = stop.cancelled() => break Ok(()),
             }
         };
