@@ -15,6 +15,7 @@ mod manual;
 mod offsets;
 mod request;
 mod slot;
+mod tracker;
 
 pub(crate) use crate::topic_partition::TopicPartition;
 pub use config::{ConsumerConfig, IsolationLevel, OffsetReset};
@@ -23,3 +24,4 @@ pub(crate) use fetcher::Fetcher;
 pub use handle::PartitionConsumer;
 pub use manual::StartAt;
 pub(crate) use slot::{Ownership, Slot, Start};
+pub use tracker::OffsetTracker;

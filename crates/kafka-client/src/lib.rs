@@ -30,8 +30,8 @@ pub use client::Client;
 pub use cluster::{BrokerAddress, Metadata, PartitionMetadata, TopicMetadata};
 pub use config::ClientConfig;
 pub use consumer::{
-    ConsumerConfig, ConsumerError, IsolationLevel, LostReason, OffsetReset, PartitionConsumer,
-    StartAt,
+    ConsumerConfig, ConsumerError, IsolationLevel, LostReason, OffsetReset, OffsetTracker,
+    PartitionConsumer, StartAt,
 };
 pub use error::{ClientError, Remedy};
 pub use group::{
