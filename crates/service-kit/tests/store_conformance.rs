@@ -300,6 +300,34 @@ async fn unique_values_stay_unique(tickets: Collection<Ticket>) {
     assert_eq!(numbers(&tickets, &Filter::all().and("key", 3)).await, ["A"]);
 }
 
+async fn inserted_or_got(tickets: Collection<Ticket>) {
+    let keyed = |number: &str, key: i64, count: i64| Ticket {
+        key: Some(key),
+        count,
+        ..ticket(number)
+    };
+    tickets.insert(keyed("A", 1, 1)).await.unwrap();
+    let batch = vec![ticket("B"), keyed("A", 2, 9), ticket("B")];
+    assert_eq!(
+        tickets.insert_or_get(batch).await.unwrap(),
+        [ticket("B"), keyed("A", 1, 1), ticket("B")],
+        "what is in the store, not what was handed in"
+    );
+    // Both its id and its value are there: its id is what counts.
+    tickets.insert(keyed("C", 3, 3)).await.unwrap();
+    let again = tickets.insert_or_get(vec![keyed("A", 3, 9)]).await;
+    assert_eq!(again.unwrap(), [keyed("A", 1, 1)]);
+
+    let refused = tickets.insert_or_get(vec![keyed("D", 3, 4)]).await;
+    let refused = refused.unwrap_err();
+    assert!(!refused.is_unavailable());
+    assert_eq!(
+        refused.to_string(),
+        "tickets has no D, and its key belongs to C"
+    );
+    assert_eq!(tickets.get(&"D".to_owned()).await.unwrap(), None);
+}
+
 async fn batches_of_any_size(tickets: Collection<Ticket>) {
     let batch = self::tickets(0..5_000);
     assert!(
@@ -637,6 +665,7 @@ conformance! {
     listed_page_by_page,
     listed_and_counted_by_fields,
     unique_values_stay_unique,
+    inserted_or_got,
     batches_of_any_size,
     batches_of_many_bytes,
     nothing_is_lost_between_many_writers,

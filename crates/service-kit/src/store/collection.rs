@@ -72,7 +72,9 @@ impl<T: Document> Collection<T> {
 
     /// Inserts each document unless its id is there; returns, in order, the document that is there now.
     ///
-    /// What a step makes is made once: done again, it finds what it made the first time.
+    /// What a step makes is made once: done again, it finds what it made the first time. What is
+    /// returned is in the store: if a document was refused for a value that another one has,
+    /// the answer is [`StoreError::NotUnique`], which names the field and the other one.
     pub async fn insert_or_get(&self, documents: Vec<T>) -> Result<Vec<T>, StoreError> {
         let outcomes = self.insert_many(documents.clone()).await?;
         let there: Vec<T::Id> = documents
@@ -85,18 +87,41 @@ impl<T: Document> Collection<T> {
             return Ok(documents);
         }
         let mut found = self.get_many(&there).await?.into_iter();
-        let there = documents
-            .into_iter()
-            .zip(outcomes)
-            .map(|(document, outcome)| match outcome {
+        let mut stored = Vec::with_capacity(documents.len());
+        for (document, outcome) in documents.into_iter().zip(outcomes) {
+            stored.push(match outcome {
                 Insert::Inserted => document,
-                // Nothing is ever deleted; if it were, what was to be inserted would be as good.
-                Insert::AlreadyThere => found
-                    .next()
-                    .flatten()
-                    .map_or(document, |found| found.document),
+                Insert::AlreadyThere => match found.next().flatten() {
+                    Some(found) => found.document,
+                    None => return Err(self.why_not_inserted(&document).await?),
+                },
             });
-        Ok(there.collect())
+        }
+        Ok(stored)
+    }
+
+    /// Why a document was not inserted whose id is not there.
+    async fn why_not_inserted(&self, document: &T) -> Result<StoreError, StoreError> {
+        for index in T::INDEXES.iter().filter(|index| index.unique) {
+            let Some(value) = document.field(index.field) else {
+                continue;
+            };
+            let same = Filter::all().and(index.field, value);
+            if let Some(owner) = self.list(&same, None, 1).await?.items.first() {
+                return Ok(StoreError::NotUnique {
+                    collection: T::COLLECTION,
+                    id: document.id().to_string(),
+                    field: index.field,
+                    owner: owner.document.id().to_string(),
+                });
+            }
+        }
+        // Whoever was in the way has gone since, so another attempt may find the way free.
+        Ok(StoreError::Unavailable {
+            operation: "insert",
+            collection: T::COLLECTION.to_owned(),
+            reason: format!("what was in the way of {} is gone", document.id()),
+        })
     }
 
     /// Inserts one document.

@@ -42,6 +42,19 @@ pub enum StoreError {
         /// The field.
         field: &'static str,
     },
+    /// A document is not there, and was not inserted since another has its value in a field whose
+    /// values must differ; asking again will not help.
+    #[error("{collection} has no {id}, and its {field} belongs to {owner}")]
+    NotUnique {
+        /// The collection.
+        collection: &'static str,
+        /// The id of the document that was to be inserted.
+        id: String,
+        /// The field.
+        field: &'static str,
+        /// The id of the document that has the value.
+        owner: String,
+    },
     /// The embedded collection of that name holds documents of another type.
     #[error("{collection} holds documents of another type")]
     AnotherType {

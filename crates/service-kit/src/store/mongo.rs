@@ -5,12 +5,13 @@ mod codec;
 mod collection;
 mod reply;
 
+use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
 use mongodb::bson::{Document as Bson, doc};
 use mongodb::error::{Error, ErrorKind};
-use mongodb::options::{ClientOptions, WriteConcern};
+use mongodb::options::{ClientOptions, ReadPreference, SelectionCriteria, WriteConcern};
 use mongodb::{Client, Database};
 
 use super::{Document, StoreError};
@@ -38,7 +39,7 @@ impl Default for Timeouts {
 }
 
 /// A MongoDB server or replica set. Clones share its connections.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct MongoStore {
     client: Client,
     timeouts: Timeouts,
@@ -47,8 +48,9 @@ pub struct MongoStore {
 impl MongoStore {
     /// The server that `uri` names, `mongodb://host:port/…`. Does not connect.
     ///
-    /// Writes are acknowledged by the majority, whatever the URI says: an offset is committed after
-    /// the write, so the write has to outlive the loss of the primary.
+    /// Whatever the URI says, writes are acknowledged by the majority: an offset is committed after
+    /// the write, so the write has to outlive the loss of the primary. And reads go to the primary:
+    /// what a secondary does not have yet would look as if it had never been written.
     pub async fn open(uri: &str, timeouts: Timeouts) -> Result<Self, StoreError> {
         // The driver's message repeats parts of the URI, where a password may stand.
         let wrong = |_| StoreError::Settings {
@@ -65,6 +67,8 @@ impl MongoStore {
             .server_selection_timeout
             .get_or_insert(timeouts.connect);
         options.write_concern = Some(WriteConcern::majority());
+        options.selection_criteria =
+            Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
         let client = Client::with_options(options).map_err(wrong)?;
         Ok(Self { client, timeouts })
     }
@@ -86,6 +90,15 @@ impl MongoStore {
             )
             .await?;
         Ok(())
+    }
+}
+
+impl fmt::Debug for MongoStore {
+    /// Without the client, whose options hold the URI and so may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MongoStore")
+            .field("timeouts", &self.timeouts)
+            .finish_non_exhaustive()
     }
 }
 
@@ -155,4 +168,37 @@ impl Place<'_> {
 /// The order in which every list comes.
 fn by_id() -> Bson {
     doc! { "_id": 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use mongodb::options::{ReadPreference, SelectionCriteria, WriteConcern};
+
+    use super::{MongoStore, Timeouts};
+
+    #[tokio::test]
+    async fn the_uri_cannot_weaken_reads_or_writes() {
+        let uri =
+            "mongodb://127.0.0.1:1/?readPreference=secondaryPreferred&maxStalenessSeconds=90&w=0";
+        let store = MongoStore::open(uri, Timeouts::default()).await.unwrap();
+        let database = store.client.database("db");
+        let primary = SelectionCriteria::ReadPreference(ReadPreference::Primary);
+        assert_eq!(database.selection_criteria(), Some(&primary));
+        assert_eq!(database.write_concern(), Some(&WriteConcern::majority()));
+    }
+
+    #[tokio::test]
+    async fn the_password_is_not_shown() {
+        let uri = "mongodb://user:hunter2@127.0.0.1:1/?authSource=admin";
+        let soon = Duration::from_millis(50);
+        let timeouts = Timeouts {
+            connect: soon,
+            operation: soon,
+        };
+        let store = MongoStore::open(uri, timeouts).await.unwrap();
+        let shown = format!("{store:?} {:?}", store.ping().await.unwrap_err());
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
 }
