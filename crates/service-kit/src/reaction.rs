@@ -57,6 +57,15 @@ pub enum ReactionError {
         /// How often it was tried.
         attempts: u32,
     },
+    /// Something is not there that was there, or was written, a moment ago. A read that misses a write passes; nothing may
+    /// be skipped for it.
+    #[error("{what} of {id} is not there")]
+    Missing {
+        /// What.
+        what: &'static str,
+        /// Of which order or document.
+        id: String,
+    },
 }
 
 impl ReactionError {
@@ -65,7 +74,7 @@ impl ReactionError {
         match self {
             Self::Store(error) => error.is_unavailable(),
             Self::Encode(_) => false,
-            Self::Contention { .. } => true,
+            Self::Contention { .. } | Self::Missing { .. } => true,
         }
     }
 }

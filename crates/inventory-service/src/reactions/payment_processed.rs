@@ -1,11 +1,13 @@
 //! A payment was captured: the order's items are taken from the stock, or the order is rejected.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use contracts::{Envelope, InventoryUpdated, Message, PaymentProcessed, PaymentStatus};
+use contracts::{Envelope, InventoryUpdated, Message, OrderId, PaymentProcessed, PaymentStatus};
 use service_kit::clock::SharedClock;
 use service_kit::reaction::{Reaction, ReactionError};
 
+use crate::updates::InventoryUpdate;
 use crate::warehouse::{PaidOrder, Warehouse};
 
 /// Takes the items of the orders whose payment was captured.
@@ -28,28 +30,38 @@ impl Reaction for OnPaymentProcessed {
             .warehouse
             .take(&paid_orders(batch), self.clock.now())
             .await?;
-        let mut messages = Vec::with_capacity(updates.len());
-        for paid in paid(batch) {
-            let Some(update) = updates.get(&paid.data.order_id) else {
-                continue;
-            };
-            let event = InventoryUpdated {
-                order_id: update.order_id,
-                customer_id: paid.data.customer_id.clone(),
-                status: update.status,
-                reason: update.reason.clone(),
-                items: update.items.clone(),
-                shipping_address: paid.data.shipping_address.clone(),
-                timestamp: update.timestamp,
-            };
-            messages.push(Envelope::new(event, paid.attributes.traceparent).encode()?);
-        }
-        Ok(messages)
+        paid(batch)
+            .map(|paid| tell(paid, &updates))
+            .collect::<Result<_, _>>()
     }
 
     async fn settle(&self, batch: &[Envelope<PaymentProcessed>]) -> Result<(), ReactionError> {
         self.warehouse.settle(&paid_orders(batch)).await
     }
+}
+
+/// The event that tells what was decided. An order without a decision is not passed over: it would wait for ever.
+fn tell(
+    paid: &Envelope<PaymentProcessed>,
+    updates: &BTreeMap<OrderId, InventoryUpdate>,
+) -> Result<Message, ReactionError> {
+    let order_id = paid.data.order_id;
+    let update = updates
+        .get(&order_id)
+        .ok_or_else(|| ReactionError::Missing {
+            what: "the decision",
+            id: format!("order {order_id}"),
+        })?;
+    let event = InventoryUpdated {
+        order_id,
+        customer_id: paid.data.customer_id.clone(),
+        status: update.status,
+        reason: update.reason.clone(),
+        items: update.items.clone(),
+        shipping_address: paid.data.shipping_address.clone(),
+        timestamp: update.timestamp,
+    };
+    Ok(Envelope::new(event, paid.attributes.traceparent).encode()?)
 }
 
 /// The events that ask for stock: a declined or refunded payment does not.
@@ -66,4 +78,51 @@ fn paid_orders(batch: &[Envelope<PaymentProcessed>]) -> Vec<PaidOrder> {
             items: event.data.items.clone(),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use contracts::{InventoryStatus, Money, Timestamp};
+
+    use super::*;
+    use crate::stock::Decision;
+
+    fn paid() -> Envelope<PaymentProcessed> {
+        let event = PaymentProcessed {
+            order_id: OrderId::new(Timestamp::from_millis(1), [7; 10]),
+            customer_id: "C001".parse().unwrap(),
+            amount: Money::ZERO,
+            status: PaymentStatus::Completed,
+            reason: None,
+            items: Vec::new(),
+            shipping_address: "1 Main Street".parse().unwrap(),
+            timestamp: Timestamp::from_millis(2),
+        };
+        Envelope::new(event, None)
+    }
+
+    #[test]
+    fn what_was_decided_is_told() {
+        let paid = paid();
+        let (order_id, decided) = (paid.data.order_id, Timestamp::from_millis(3));
+        let update = InventoryUpdate::new(order_id, Vec::new(), Decision::Taken, decided);
+        let message = tell(&paid, &BTreeMap::from([(order_id, update)])).unwrap();
+        let told: serde_json::Value = serde_json::from_slice(&message.value).unwrap();
+        let status = serde_json::to_value(InventoryStatus::Updated).unwrap();
+        assert_eq!(
+            (&told["status"], &told["order_id"]),
+            (&status, &order_id.to_string().into())
+        );
+    }
+
+    #[test]
+    fn an_order_without_a_decision_is_tried_again_and_not_passed_over() {
+        let paid = paid();
+        let error = tell(&paid, &BTreeMap::new()).unwrap_err();
+        assert!(error.is_retriable());
+        assert!(
+            error.to_string().contains(&paid.data.order_id.to_string()),
+            "{error}"
+        );
+    }
 }
