@@ -1,12 +1,72 @@
 //! A Kafka client: producer, consumer group, offsets and admin, in pure Rust.
 //!
+//! Partitions and offsets are in plain sight: a record is acknowledged with its partition and offset, each partition that is
+//! read has a handle of its own, and what is committed is an offset that the caller names, when he says so. Nothing is
+//! committed by itself.
+//!
+//! ```text
+//!             send ┌──────────┐ batches, ≤ 5 in flight    ┌────────┐  fetched ahead  ┌───────────────────┐ poll
+//! records ────────▶│ Producer │──────────────────────────▶│ broker │────────────────▶│ PartitionConsumer │──────▶ Records
+//!         ◀────────│          │◀──────────────────────────│        │                 │  (a partition)    │
+//!         Delivery └──────────┘ partition and offset      └────────┘                 └───────────────────┘
+//!                                                              ▲  commit(next offset)          │ ▲ assigned
+//!                                                              └───────────────────────────────┘ │ revoked, lost
+//!                                                         coordinator ◀─ join, sync, ─▶ ┌───────────────┐
+//!                                                                        heartbeat      │ ConsumerGroup │
+//!                                                                                       └───────────────┘
+//! ```
+//!
+//! ```no_run
+//! use kafka_client::{Client, ClientConfig, GroupConfig, GroupEvent, ProducerConfig, ProducerRecord};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::new(ClientConfig::new("localhost:9092"))?;
+//!
+//! let producer = client.producer(ProducerConfig::default());
+//! let record = ProducerRecord::new("order_placed").key(b"order-1").value(b"{}");
+//! let written = producer.send(&record).await?.await?;
+//! println!("partition {} offset {}", written.partition, written.offset);
+//!
+//! let mut group = client.consumer_group(GroupConfig::new("payment-service", ["order_placed"]))?;
+//! while let Some(GroupEvent::Assigned(mut partition)) = group.next().await {
+//!     tokio::spawn(async move {
+//!         while let Ok(Some(records)) = partition.poll(500).await {
+//!             for record in &records {
+//!                 println!("{} {:?}", record.offset, record.value);
+//!             }
+//!             // Done with all of these.
+//!             if partition.commit(records.next_offset()).await.is_err() {
+//!                 break;
+//!             }
+//!         }
+//!     });
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Whole programs are in `examples/`: `produce`, `consume_and_commit`, `many_workers` (parallel work within a partition) and
+//! `admin`. Each runs as it is, on an embedded broker.
+//!
 //! # Layout
 //!
 //! - [`Client`] knows the cluster: brokers, topics, leaders, and the connections to them. Everything else is made from it.
-//! - [`Producer`] sends records, idempotently and in order.
-//! - [`ConsumerGroup`] shares partitions with the other members of a group and hands out a [`PartitionConsumer`] each, through
-//!   which [`Records`] are polled and committed. [`Client::consume`] gives the same without a group.
+//! - [`Producer`] sends records, idempotently and in order (KIP-98, KIP-360, KIP-480).
+//! - [`ConsumerGroup`] shares partitions with the other members of a group (the classic protocol) and hands out a
+//!   [`PartitionConsumer`] each, through which [`Records`] are polled and committed. [`Client::consume`] gives the same
+//!   without a group. [`OffsetTracker`] says what may be committed when records are worked on in parallel.
 //! - [`Admin`] manages topics, groups, offsets and configurations.
+//!
+//! One task does all that concerns a membership; what it does next is a pure function (`group/membership.rs`), and so is how
+//! partitions are shared out (`group/assignor/`). Whether an error may be tried again is decided in one place (`error.rs`).
+//! Below lies `kafka-wire`: a connection, the table of APIs, the codec of record batches.
+//!
+//! # What every call keeps to
+//!
+//! - Each wait has a bound, which its documentation names, and each buffer a cap.
+//! - Futures may be dropped: where that loses something it says so.
+//! - Errors name the broker, the partition and the offset that they are about.
+//! - Tasks end with the value that started them: dropping the last [`Client`], [`Producer`] or [`ConsumerGroup`] stops its own.
 
 mod admin;
 mod backoff;
