@@ -14,6 +14,10 @@ const TIME: &str = "ce_time";
 const CONTENT_TYPE: &str = "content-type";
 const TRACEPARENT: &str = "traceparent";
 
+/// Characters of a header's value, and of what is wrong with the event's, that an error repeats.
+const LONGEST_VALUE: usize = 100;
+const LONGEST_REASON: usize = 1_000;
+
 const VERSION: &str = "1.0";
 const JSON: &str = "application/json";
 
@@ -99,12 +103,12 @@ pub enum DecodeError {
     #[error("value is empty")]
     Empty,
     /// The value is not the JSON of that event.
-    #[error("value is not a {expected}: {source}")]
+    #[error("value is not a {expected}: {reason}")]
     Value {
         /// What it should be.
         expected: &'static str,
-        /// Where and why.
-        source: serde_json::Error,
+        /// Why, cut to 1,000 characters since it repeats what was found, and where.
+        reason: String,
     },
 }
 
@@ -196,17 +200,14 @@ impl<E: Event> Envelope<E> {
         let attributes = Attributes::decode(headers)?;
         if attributes.kind != E::TYPE {
             return Err(DecodeError::Type {
-                found: cut(&attributes.kind),
+                found: cut(&attributes.kind, LONGEST_VALUE),
                 expected: E::TYPE,
             });
         }
         if value.is_empty() {
             return Err(DecodeError::Empty);
         }
-        let data = serde_json::from_slice(value).map_err(|source| DecodeError::Value {
-            expected: E::TYPE,
-            source,
-        })?;
+        let data = serde_json::from_slice(value).map_err(|error| not_the_value(E::TYPE, &error))?;
         Ok(Self { attributes, data })
     }
 }
@@ -278,14 +279,25 @@ fn is_json(content_type: &str) -> bool {
 fn header(name: &'static str, value: &str, reason: &str) -> DecodeError {
     DecodeError::Header {
         name,
-        value: cut(value),
+        value: cut(value, LONGEST_VALUE),
         reason: reason.to_owned(),
     }
 }
 
+fn not_the_value(expected: &'static str, error: &serde_json::Error) -> DecodeError {
+    let text = error.to_string();
+    // The place comes last, and is not to be cut off.
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let reason = match text.strip_suffix(&place) {
+        Some(why) => cut(why, LONGEST_REASON) + &place,
+        None => cut(&text, LONGEST_REASON),
+    };
+    DecodeError::Value { expected, reason }
+}
+
 /// An error goes into a log line and into a dead letter's headers, so it stays short.
-fn cut(text: &str) -> String {
-    text.chars().take(100).collect()
+fn cut(text: &str, characters: usize) -> String {
+    text.chars().take(characters).collect()
 }
 
 fn owned(text: String) -> Cow<'static, [u8]> {

@@ -122,6 +122,18 @@ fn a_value_that_is_not_the_event_is_told_with_its_place() {
 }
 
 #[test]
+fn what_an_error_repeats_of_the_value_is_cut_and_its_place_is_not() {
+    let mut message = Envelope::new(event(), None).encode().unwrap();
+    let mut value: serde_json::Value = serde_json::from_slice(&message.value).unwrap();
+    value["status"] = "é".repeat(100_000).into();
+    message.value = serde_json::to_vec(&value).unwrap();
+    let told = refused(&message);
+    assert!(told.chars().count() < 1_200, "{told}");
+    assert!(told.contains("unknown variant `éé"), "{told}");
+    assert!(told.contains(" at line 1 column "), "{told}");
+}
+
+#[test]
 fn what_does_not_matter_is_passed_over() {
     let plain = Envelope::new(event(), None);
     assert_eq!(
