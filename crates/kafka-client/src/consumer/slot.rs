@@ -174,6 +174,8 @@ impl Slot {
         let mut state = self.lock();
         if state.seeks == seeks && state.start != Start::Ready {
             state.move_to(offset);
+            // The policy may have led back behind what was committed.
+            state.forget_commits();
             state.wake_fetcher();
         }
     }
@@ -263,7 +265,7 @@ impl SlotState {
         }
     }
 
-    /// Lets the next commit go back: the holder sought.
+    /// Lets the next commit go back: the holder sought, or the offset was not in the log.
     pub(crate) fn forget_commits(&mut self) {
         self.commit_floor = None;
         self.acknowledged = None;

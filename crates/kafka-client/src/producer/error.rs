@@ -118,4 +118,72 @@ impl ProduceError {
             _ => false,
         }
     }
+    /// Whether it is the record that cannot be written, or one of its batch: it is too large, or the broker finds it
+    /// invalid. Other records can be.
+    pub fn is_of_record(&self) -> bool {
+        use ResponseError as E;
+        match self {
+            Self::RecordTooLarge { .. } => true,
+            // Not what concerns the whole topic, such as a missing permission: other records fare no better.
+            Self::Refused { code, .. } => matches!(
+                code,
+                E::MessageTooLarge | E::RecordListTooLarge | E::InvalidRecord | E::InvalidTimestamp
+            ),
+            _ => false,
+        }
+    }
+
+    /// Whether it is the producer as a whole that is at its end: nothing that is sent with it will be acknowledged.
+    pub fn is_of_producer(&self) -> bool {
+        match self {
+            Self::Closed { .. } => true,
+            Self::Metadata { source, .. } => matches!(**source, ClientError::Closed),
+            Self::ProducerId(_) => !self.is_retriable(),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(code: ResponseError) -> ProduceError {
+        ProduceError::Refused {
+            topic: Arc::from("orders"),
+            partition: 0,
+            code,
+            message: None,
+            maybe_written: false,
+        }
+    }
+
+    fn no_id(source: ClientError) -> ProduceError {
+        ProduceError::ProducerId(Box::new(source))
+    }
+
+    #[test]
+    fn what_is_of_a_record_is_not_of_the_topic() {
+        assert!(refused(ResponseError::MessageTooLarge).is_of_record());
+        assert!(refused(ResponseError::InvalidRecord).is_of_record());
+        for error in [
+            refused(ResponseError::TopicAuthorizationFailed),
+            refused(ResponseError::ClusterAuthorizationFailed),
+            refused(ResponseError::UnknownServerError),
+        ] {
+            assert!(!error.is_of_record(), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_of_the_producer_does_not_pass() {
+        let denied = ResponseError::ClusterAuthorizationFailed;
+        let busy = ResponseError::CoordinatorLoadInProgress;
+        let maybe_written = false;
+        assert!(ProduceError::Closed { maybe_written }.is_of_producer());
+        assert!(no_id(ClientError::Closed).is_of_producer());
+        assert!(no_id(ClientError::broker("InitProducerId", "", denied)).is_of_producer());
+        assert!(!no_id(ClientError::broker("InitProducerId", "", busy)).is_of_producer());
+        assert!(!refused(ResponseError::MessageTooLarge).is_of_producer());
+    }
 }

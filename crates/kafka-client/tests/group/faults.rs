@@ -85,6 +85,25 @@ async fn a_commit_outlives_lost_answers_and_moods_of_the_coordinator() {
 }
 
 #[tokio::test]
+async fn after_a_reset_to_an_earlier_offset_a_commit_may_go_back() {
+    let bed = Bed::embedded().await;
+    let (topic, group) = (bed.topic(1).await, bed.name("group"));
+    bed.produce(&topic, 1, 0..5).await;
+    let mut member = bed.client.consumer_group(config(&group, &topic)).unwrap();
+    let mut partition = assigned(&mut member).await;
+    assert_eq!(keys(&mut partition, 5).await, [0, 1, 2, 3, 4]);
+    partition.commit(5).await.unwrap();
+    let gone = FaultAction::Answer(ResponseError::OffsetOutOfRange);
+    let gone = Fault::new(gone).on(ApiKey::Fetch).topic(&topic).times(1);
+    bed.broker().faults().inject(gone);
+    assert_eq!(keys(&mut partition, 2).await, [0, 1]);
+    within("a commit", partition.commit(2)).await.unwrap();
+    assert_eq!(bed.committed(&group).await, [(0, 2)].into());
+    drop(partition);
+    member.close(CLOSE).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_coordinator_and_a_leader_that_move_are_found_again() {
     let bed = Bed::nodes(2).await;
     let (topic, group) = (bed.topic(2).await, bed.name("group"));
