@@ -15,7 +15,12 @@ pub struct GroupConfig {
     /// The topics to read. One that does not exist yet is waited for.
     pub topics: Vec<Arc<str>>,
     /// The ways to share out the partitions that this member knows, the preferred first; the group uses one that all its
-    /// members know. Default: range, then round-robin.
+    /// members know. Default: range, then cooperative-sticky, as in Kafka's clients since 3.0.
+    ///
+    /// With any eager assignor in its list (all but cooperative-sticky) a member gives everything up before it rejoins,
+    /// whichever assignor the group uses (KIP-429). So a group changes from eager to cooperative in two rolling restarts,
+    /// without a stop: first with both in the list of every member, which is where the default is already, then with
+    /// cooperative-sticky alone. In between, members of both kinds are in the group.
     pub assignors: Vec<Assignor>,
     /// A name that stays the same when the process restarts: the restarted member gets its partitions back without a
     /// rebalance, as long as it is back within the session timeout (KIP-345). Closing such a member does not leave the
@@ -45,7 +50,7 @@ impl GroupConfig {
         Self {
             group_id: group_id.into(),
             topics: topics.into_iter().map(Into::into).collect(),
-            assignors: vec![Assignor::Range, Assignor::RoundRobin],
+            assignors: vec![Assignor::Range, Assignor::CooperativeSticky],
             group_instance_id: None,
             session_timeout: Duration::from_secs(45),
             heartbeat_interval: Duration::from_secs(3),

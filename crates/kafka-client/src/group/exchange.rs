@@ -15,13 +15,12 @@ use kafka_wire::messages::{
 use kafka_wire::{ResponseError, StrBytes};
 use tokio::time::Instant;
 
-use super::assignor::{Assignor, Member, Plan};
+use super::assignor::{Assignor, Member, Plan, Topics};
 use super::config::GroupConfig;
 use super::coordinator::{Coordinator, Lane};
 use super::membership::{Input, Joined};
-use super::protocol;
+use super::protocol::{self, Past};
 use crate::cluster::{Cluster, Metadata};
-use crate::consumer::TopicPartition;
 use crate::error::ClientError;
 
 /// The name of the group protocol that consumers speak.
@@ -42,7 +41,7 @@ pub(super) struct Context {
 pub(super) struct Me {
     pub(super) member_id: Arc<str>,
     pub(super) generation: i32,
-    pub(super) owned: Vec<TopicPartition>,
+    pub(super) past: Past,
 }
 
 /// How a join, sync or leave ended.
@@ -138,12 +137,7 @@ fn join_request(context: &Context, me: &Me) -> Result<JoinGroupRequest, protocol
     let mut protocols = Vec::new();
     for assignor in &config.assignors {
         let rack = config.consumer.client_rack.as_deref();
-        let owned = if assignor.is_cooperative() {
-            &me.owned[..]
-        } else {
-            &[]
-        };
-        let metadata = protocol::encode_subscription(&config.topics, owned, me.generation, rack)?;
+        let metadata = protocol::encode_subscription(*assignor, &config.topics, &me.past, rack)?;
         protocols.push(
             JoinGroupRequestProtocol::default()
                 .with_name(StrBytes::from_static_str(assignor.name()))
@@ -175,7 +169,7 @@ fn joined(context: &Context, response: JoinGroupResponse) -> Answer {
         response
             .members
             .into_iter()
-            .filter_map(|m| member(context, m))
+            .filter_map(|m| member(context, assignor, m))
             .collect()
     });
     Answer {
@@ -193,10 +187,14 @@ fn joined(context: &Context, response: JoinGroupResponse) -> Answer {
 }
 
 /// A member whose subscription cannot be read gets nothing; the others are not to suffer for it.
-fn member(context: &Context, member: JoinGroupResponseMember) -> Option<Member> {
+fn member(
+    context: &Context,
+    assignor: Assignor,
+    member: JoinGroupResponseMember,
+) -> Option<Member> {
     let id = Arc::from(member.member_id.as_str());
     let instance = member.group_instance_id.map(|i| Arc::from(i.as_str()));
-    protocol::decode_member(id, instance, member.metadata)
+    protocol::decode_member(assignor, id, instance, member.metadata)
         .inspect_err(|error| tracing::warn!(group = %context.config.group_id, member = %member.member_id, %error, "a member's subscription cannot be read"))
         .ok()
 }
@@ -210,9 +208,9 @@ pub(super) async fn sync(
     let mut shared_out = None;
     let mut assignments = Vec::new();
     if let Some(members) = lead {
-        let counts = subscribed_counts(&context.cluster, &members).await;
+        let topics = subscribed_topics(&context.cluster, &members).await;
         if !terms.skip_assignment {
-            match encode_plan(terms.assignor.assign(&members, &counts)) {
+            match encode_plan(terms.assignor.assign(&members, &topics)) {
                 Ok(encoded) => assignments = encoded,
                 Err(error) => {
                     tracing::error!(group = %context.config.group_id, %error, "cannot assign");
@@ -220,7 +218,7 @@ pub(super) async fn sync(
                 }
             }
         }
-        shared_out = Some(counts);
+        shared_out = Some(topics.counts);
     }
     let request = SyncGroupRequest::default()
         .with_group_id(context.group_id())
@@ -271,7 +269,7 @@ fn encode_plan(plan: Plan) -> Result<Vec<SyncGroupRequestAssignment>, protocol::
 }
 
 /// The partitions of every topic that any member subscribes to, as far as the topics exist.
-async fn subscribed_counts(cluster: &Cluster, members: &[Member]) -> BTreeMap<Arc<str>, i32> {
+async fn subscribed_topics(cluster: &Cluster, members: &[Member]) -> Topics {
     let topics: Vec<_> = members
         .iter()
         .flat_map(|m| m.topics.iter().cloned())
@@ -285,7 +283,37 @@ async fn subscribed_counts(cluster: &Cluster, members: &[Member]) -> BTreeMap<Ar
     if unknown && let Err(error) = cluster.refresh(Instant::now() + METADATA_WAIT).await {
         tracing::warn!(%error, "cannot learn the partitions of all topics");
     }
-    partition_counts(&cluster.metadata(), topics.iter())
+    let metadata = cluster.metadata();
+    Topics {
+        racks: partition_racks(&metadata, topics.iter()),
+        counts: partition_counts(&metadata, topics.iter()),
+    }
+}
+
+/// The racks of the brokers that hold each partition; nothing where no broker tells its rack.
+fn partition_racks<'a>(
+    metadata: &Metadata,
+    topics: impl Iterator<Item = &'a Arc<str>>,
+) -> BTreeMap<Arc<str>, Vec<Vec<Arc<str>>>> {
+    let racks: BTreeMap<i32, Arc<str>> = metadata
+        .brokers
+        .values()
+        .filter_map(|broker| Some((broker.id, Arc::from(broker.rack.as_deref()?))))
+        .collect();
+    if racks.is_empty() {
+        return BTreeMap::new();
+    }
+    topics
+        .filter_map(|topic| {
+            let partitions = &metadata.topics.get(topic)?.partitions;
+            let of_partition = |replicas: &[i32]| {
+                let racks = replicas.iter().filter_map(|broker| racks.get(broker));
+                racks.cloned().collect()
+            };
+            let racks = partitions.iter().map(|p| of_partition(&p.replicas));
+            Some((Arc::clone(topic), racks.collect()))
+        })
+        .collect()
 }
 
 /// The number of partitions of each topic that exists; 0 of one that does not.

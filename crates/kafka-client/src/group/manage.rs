@@ -20,6 +20,7 @@ use super::coordinator::Coordinator;
 use super::exchange::{self, Answer, Context, Terms};
 use super::heartbeat::Heartbeat;
 use super::membership::{Action, Input, Membership, NO_GENERATION};
+use super::protocol::Past;
 use super::state::GroupPhase;
 use super::{GroupEvent, Shared};
 use crate::backoff::Backoff;
@@ -78,6 +79,8 @@ struct Manager {
     terms: Option<Terms>,
     /// What this member, as the leader, shared out: the number of partitions by topic.
     shared_out: Option<BTreeMap<Arc<str>, i32>>,
+    /// The last assignment and its generation, for sticky assignors.
+    last: Option<(Vec<TopicPartition>, i32)>,
     /// Since when a subscribed topic is missing, as of the last refresh.
     missing_since: Option<Instant>,
 }
@@ -144,6 +147,7 @@ impl Manager {
             starts: FuturesUnordered::new(),
             terms: None,
             shared_out: None,
+            last: None,
             missing_since: None,
         }
     }
@@ -196,7 +200,9 @@ impl Manager {
                 if let Some(counts) = answer.shared_out {
                     self.shared_out = Some(counts);
                 }
-                if matches!(answer.input, Input::Synced(_)) {
+                if let Input::Synced(assignment) = &answer.input {
+                    let assignment = assignment.iter().cloned().collect();
+                    self.last = Some((assignment, self.membership.generation()));
                     self.backoff.reset();
                 }
                 if matches!(answer.input, Input::Joined(_) | Input::Synced(_)) {
@@ -341,7 +347,7 @@ impl Manager {
         let me = exchange::Me {
             member_id: Arc::clone(self.membership.member_id()),
             generation: self.membership.generation(),
-            owned: self.membership.owned().iter().cloned().collect(),
+            past: self.past(),
         };
         let context = Arc::clone(&self.context);
         self.exchange = Some(Box::pin(async move {
@@ -355,6 +361,14 @@ impl Manager {
         }));
     }
 
+    /// What the leader is to know of this member.
+    fn past(&self) -> Past {
+        Past {
+            owned: self.membership.owned().iter().cloned().collect(),
+            last: self.last.clone(),
+        }
+    }
+
     fn sync(&mut self, lead: Option<Vec<Member>>) {
         let Some(terms) = self.terms else {
             return; // Never: it came with the generation.
@@ -362,7 +376,7 @@ impl Manager {
         let me = exchange::Me {
             member_id: Arc::clone(self.membership.member_id()),
             generation: self.membership.generation(),
-            owned: Vec::new(),
+            past: Past::default(),
         };
         let context = Arc::clone(&self.context);
         self.exchange = Some(Box::pin(exchange::sync(context, me, terms, lead)));

@@ -10,8 +10,10 @@ use kafka_wire::messages::{
 };
 use kafka_wire::{Decodable, Encodable, StrBytes};
 
-use super::assignor::Member;
+use super::assignor::{Assignor, Member};
 use crate::consumer::TopicPartition;
+
+mod user_data;
 
 /// The version written: owned partitions (KIP-429), their generation (KIP-792) and the rack (KIP-881). Readers of an
 /// older version ignore what they do not know.
@@ -25,16 +27,31 @@ pub(crate) struct ProtocolError {
     reason: String,
 }
 
-/// A member's subscription. Topics and partitions are sorted, so that an unchanged subscription has unchanged bytes: the
-/// coordinator compares them when a static member comes back (KIP-345).
+/// What a member says of itself when it joins.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Past {
+    /// The partitions that it holds while it joins, which only members of a cooperative protocol do.
+    pub(crate) owned: Vec<TopicPartition>,
+    /// What it was assigned last and in which generation, if it ever was. It may have lost it since.
+    pub(crate) last: Option<(Vec<TopicPartition>, i32)>,
+}
+
+/// A member's subscription for an assignor. Topics and partitions are sorted, so that an unchanged subscription has
+/// unchanged bytes: the coordinator compares them when a member joins again, and starts a rebalance if they differ.
 pub(crate) fn encode_subscription(
+    assignor: Assignor,
     topics: &[Arc<str>],
-    owned: &[TopicPartition],
-    generation: i32,
+    past: &Past,
     rack: Option<&str>,
 ) -> Result<Bytes, ProtocolError> {
     let mut topics: Vec<_> = topics.iter().map(|t| string(t)).collect();
     topics.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+    let generation = past.last.as_ref().map_or(-1, |(_, generation)| *generation);
+    let owned: &[_] = if assignor.is_cooperative() {
+        &past.owned
+    } else {
+        &[]
+    };
     let owned = by_topic(owned)
         .into_iter()
         .map(|(topic, partitions)| {
@@ -43,21 +60,49 @@ pub(crate) fn encode_subscription(
                 .with_partitions(partitions)
         })
         .collect();
+    let user_data = match (assignor, &past.last) {
+        (Assignor::Sticky, Some((last, generation))) => {
+            Some(user_data::encode_sticky(last, *generation)?)
+        }
+        (Assignor::CooperativeSticky, _) => Some(user_data::encode_cooperative(generation)),
+        _ => None,
+    };
     let subscription = ConsumerProtocolSubscription::default()
         .with_topics(topics)
+        .with_user_data(user_data)
         .with_owned_partitions(owned)
         .with_generation_id(generation)
         .with_rack_id(rack.map(string));
     encode("subscription", &subscription)
 }
 
-/// What the leader knows of a member by its subscription.
+/// What the leader knows of a member by its subscription for this assignor, of whatever version (0: topics and user data
+/// only, 1: and owned partitions, 2: and their generation, 3: and the rack).
 pub(crate) fn decode_member(
+    assignor: Assignor,
     id: Arc<str>,
     instance: Option<Arc<str>>,
     bytes: Bytes,
 ) -> Result<Member, ProtocolError> {
     let subscription: ConsumerProtocolSubscription = decode("subscription", bytes, 3)?;
+    let user_data = subscription.user_data.as_deref().unwrap_or_default();
+    let (owned, generation) = match assignor {
+        // An eager member owns nothing when it joins; what it had is in its user data.
+        Assignor::Sticky => user_data::decode_sticky(user_data),
+        _ => {
+            let owned = &subscription.owned_partitions;
+            let owned = owned
+                .iter()
+                .flat_map(|t| partitions_of(&t.topic, &t.partitions));
+            let generation = match subscription.generation_id {
+                -1 if assignor == Assignor::CooperativeSticky => {
+                    user_data::decode_cooperative(user_data)
+                }
+                generation => generation,
+            };
+            (owned.collect(), generation)
+        }
+    };
     Ok(Member {
         id,
         instance,
@@ -66,11 +111,9 @@ pub(crate) fn decode_member(
             .iter()
             .map(|t| Arc::from(t.as_str()))
             .collect(),
-        owned: subscription
-            .owned_partitions
-            .iter()
-            .flat_map(|t| partitions_of(&t.topic, &t.partitions))
-            .collect(),
+        owned,
+        generation,
+        rack: subscription.rack_id.map(|rack| Arc::from(rack.as_str())),
     })
 }
 
@@ -165,23 +208,66 @@ mod tests {
         TopicPartition::new(topic, partition)
     }
 
+    /// A subscription to a and b of a member that owns a-0, a-1 and b-0 since generation 7, as Java's client 4.3.1 writes
+    /// it for `cooperative-sticky`: version 3, of which the others are the beginning.
+    const JAVA: &[u8] = &[
+        0, 3, // version
+        0, 0, 0, 2, 0, 1, b'a', 0, 1, b'b', // topics
+        0, 0, 0, 4, 0, 0, 0, 7, // user data: the generation
+        0, 0, 0, 2, 0, 1, b'a', 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 1, // owned partitions
+        0, 1, b'b', 0, 0, 0, 1, 0, 0, 0, 0, //
+        0, 0, 0, 7, // generation
+        0, 2, b'r', b'1', // rack
+    ];
+
+    fn past() -> Past {
+        let owned = vec![tp("a", 1), tp("b", 0), tp("a", 0)];
+        Past {
+            last: Some((owned.clone(), 7)),
+            owned,
+        }
+    }
+
     #[test]
     fn a_subscription_has_the_bytes_of_javas_client() {
-        let bytes = encode_subscription(
-            &["b".into(), "a".into()],
-            &[tp("a", 1), tp("a", 0)],
-            7,
-            None,
-        );
-        let expected: &[u8] = &[
-            0, 3, // version
-            0, 0, 0, 2, 0, 1, b'a', 0, 1, b'b', // topics
-            0xff, 0xff, 0xff, 0xff, // no user data
-            0, 0, 0, 1, 0, 1, b'a', 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 1, // owned partitions
-            0, 0, 0, 7, // generation
-            0xff, 0xff, // no rack
-        ];
-        assert_eq!(bytes.unwrap(), expected);
+        let topics = ["b".into(), "a".into()];
+        let encode = |assignor| encode_subscription(assignor, &topics, &past(), Some("r1"));
+        let cooperative = encode(Assignor::CooperativeSticky).unwrap();
+        assert_eq!(cooperative, JAVA);
+        // The others own nothing when they join, and have no user data.
+        let range = encode(Assignor::Range).unwrap();
+        let nothing = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+        assert_eq!(range, [&JAVA[..12], &nothing, &JAVA[50..]].concat());
+    }
+
+    #[test]
+    fn a_subscription_is_read_as_java_writes_it_in_every_version() {
+        let owned = [tp("a", 0), tp("a", 1), tp("b", 0)];
+        for (version, end) in [(0, 20), (1, 50), (2, 54), (3, 58), (9, 58)] {
+            let mut bytes = JAVA[..end].to_vec();
+            bytes[1] = version;
+            let bytes = Bytes::from(bytes);
+            let member =
+                decode_member(Assignor::CooperativeSticky, "m".into(), None, bytes).unwrap();
+            assert_eq!(member.topics, ["a".into(), "b".into()]);
+            assert_eq!(member.owned, if version == 0 { &[][..] } else { &owned });
+            assert_eq!(member.generation, 7);
+            let rack = (version >= 3).then_some("r1");
+            assert_eq!(member.rack.as_deref(), rack);
+        }
+    }
+
+    #[test]
+    fn a_member_of_sticky_tells_what_it_was_assigned_last() {
+        let topics = ["a".into()];
+        let encode =
+            |past: &Past| encode_subscription(Assignor::Sticky, &topics, past, None).unwrap();
+        let decode = |bytes| decode_member(Assignor::Sticky, "m".into(), None, bytes).unwrap();
+        let member = decode(encode(&past()));
+        assert_eq!(member.owned, [tp("a", 0), tp("a", 1), tp("b", 0)]);
+        assert_eq!(member.generation, 7);
+        let member = decode(encode(&Past::default()));
+        assert_eq!((member.owned, member.generation), (Vec::new(), -1));
     }
 
     #[test]
@@ -204,12 +290,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_encoded_is_decoded() {
+    fn an_assignment_that_is_encoded_is_decoded() {
         let owned = [tp("a", 1), tp("b", 0), tp("b", 2)];
-        let bytes = encode_subscription(&["b".into(), "a".into()], &owned, 3, Some("r1")).unwrap();
-        let member = decode_member("m".into(), None, bytes).unwrap();
-        assert_eq!(member.topics, ["a".into(), "b".into()]);
-        assert_eq!(member.owned, owned);
         let assignment = encode_assignment(&owned).unwrap();
         assert_eq!(decode_assignment(assignment).unwrap(), owned);
         assert_eq!(decode_assignment(Bytes::new()).unwrap(), []);
@@ -219,7 +301,8 @@ mod tests {
     fn damaged_bytes_are_refused() {
         for bytes in [&[0u8][..], &[0xff, 0xff, 0, 0], &[0, 0, 0, 0, 0, 9]] {
             assert!(decode_assignment(Bytes::copy_from_slice(bytes)).is_err());
-            assert!(decode_member("m".into(), None, Bytes::copy_from_slice(bytes)).is_err());
+            let bytes = Bytes::copy_from_slice(bytes);
+            assert!(decode_member(Assignor::Range, "m".into(), None, bytes).is_err());
         }
     }
 }

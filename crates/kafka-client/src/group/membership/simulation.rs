@@ -112,6 +112,8 @@ impl Coordinator {
             instance: None,
             topics: vec!["t".into()],
             owned: owned.iter().cloned().collect(),
+            generation: -1,
+            rack: None,
         });
         Input::Joined(Joined {
             generation: self.generation,
