@@ -5,15 +5,20 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use contracts::names;
+use service_kit::secret::Secret;
 
 use crate::stock::Stock;
+
+/// What the exit code says.
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, or stopped as told by Ctrl-C or SIGTERM; 1 failed, or did not stop within 5 s; 2 the command line is wrong.";
 
 /// An event-driven shop: order → payment → inventory → shipment, joined by Kafka topics.
 ///
 /// Without a command it runs all of it in this process, on an embedded broker and store unless KAFKA_BOOTSTRAP_SERVERS
 /// and MONGODB_URI name real ones.
 #[derive(Debug, Parser)]
-#[command(name = "orderflow", version, about)]
+#[command(name = "orderflow", version, about, after_help = EXIT_CODES)]
 pub struct Cli {
     /// What to do; without it, everything in one process.
     #[command(subcommand)]
@@ -26,7 +31,7 @@ pub struct Cli {
 /// What can be done.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run one service on real servers.
+    /// Run one service on a Kafka and a MongoDB.
     Serve(Serve),
     /// Run an embedded broker alone, for any Kafka client.
     Broker {
@@ -70,6 +75,9 @@ pub struct Serve {
     /// The port of its HTTP; without it, the service's own.
     #[arg(long, env = "HTTP_PORT")]
     pub http_port: Option<u16>,
+    /// Keep the documents in this process, without MONGODB_URI: no other process sees them, and they are lost at its end.
+    #[arg(long)]
+    pub embedded_store: bool,
     /// The rest.
     #[command(flatten)]
     pub settings: Settings,
@@ -132,9 +140,10 @@ pub struct Settings {
     /// 127.0.0.1:9092 where one service does.
     #[arg(long, env = "KAFKA_BOOTSTRAP_SERVERS")]
     pub bootstrap_servers: Option<String>,
-    /// MongoDB's connection string; without it, the embedded store.
+    /// MongoDB's connection string; without it, the embedded store where everything runs in one process, while one service
+    /// does not start unless --embedded-store is given.
     #[arg(long, env = "MONGODB_URI", hide_env_values = true)]
-    pub mongodb_uri: Option<String>,
+    pub mongodb_uri: Option<Secret>,
     /// The address that HTTP listens on.
     #[arg(long, env = "HTTP_HOST", default_value = "127.0.0.1")]
     pub http_host: IpAddr,
@@ -144,6 +153,21 @@ pub struct Settings {
     /// Simulated work an order in each service, in milliseconds.
     #[arg(long, env = "PROCESSING_TIME_MS", default_value = "0", value_parser = milliseconds)]
     pub processing_time: Duration,
+}
+
+impl Settings {
+    /// MongoDB's connection string. An empty variable is one that somebody meant to leave out.
+    pub fn mongodb_uri(&self) -> Option<&str> {
+        let uri = self.mongodb_uri.as_ref()?.reveal();
+        Some(uri).filter(|uri| !uri.is_empty())
+    }
+
+    /// Kafka's bootstrap servers; none where the variable is empty, too.
+    pub fn bootstrap_servers(&self) -> Option<&str> {
+        self.bootstrap_servers
+            .as_deref()
+            .filter(|servers| !servers.is_empty())
+    }
 }
 
 fn milliseconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
@@ -158,6 +182,21 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let uri = "mongodb://user:hunter2@mongo:27017";
+        for command in [&[][..], &["serve", "payment"]] {
+            let arguments = ["orderflow"].iter().chain(command);
+            let cli = Cli::try_parse_from(arguments.chain(&["--mongodb-uri", uri])).unwrap();
+            let settings = match &cli.command {
+                Some(Command::Serve(serve)) => &serve.settings,
+                _ => &cli.settings,
+            };
+            assert_eq!(settings.mongodb_uri(), Some(uri));
+            assert!(!format!("{cli:?}").contains("hunter2"), "{cli:?}");
+        }
     }
 
     #[test]

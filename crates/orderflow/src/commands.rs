@@ -6,11 +6,17 @@ mod kafka;
 mod serve;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
+use service_kit::application::stop_on_signal;
 use service_kit::store::Store;
+use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Cli, Command, Settings};
 use crate::shop::{ShopError, ShopSettings};
+
+/// From the signal to the end. The services have 4 s of it for what is under way.
+const STOP: Duration = Duration::from_millis(4_800);
 
 /// Does what the command line says, until it is done or the process is told to stop.
 ///
@@ -47,13 +53,61 @@ fn init_log(default: &str) -> Result<(), ShopError> {
     )?)
 }
 
+/// Works until it is done, or for [`STOP`] after a signal.
+async fn until_signal<F>(work: impl FnOnce(CancellationToken) -> F) -> Result<(), ShopError>
+where
+    F: Future<Output = Result<(), ShopError>>,
+{
+    let stop = stop_on_signal()?;
+    until_late(work(stop.clone()), stop, STOP).await
+}
+
+/// Works until it is done, or for so long after `stop`. Whatever hangs then, the process does not.
+async fn until_late(
+    work: impl Future<Output = Result<(), ShopError>>,
+    stop: CancellationToken,
+    limit: Duration,
+) -> Result<(), ShopError> {
+    let late = async {
+        stop.cancelled().await;
+        tracing::info!("told to stop: what is under way is finished");
+        tokio::time::sleep(limit).await;
+    };
+    tokio::select! {
+        outcome = work => outcome,
+        () = late => Err(ShopError::Late(limit)),
+    }
+}
+
 async fn shop_settings(settings: &Settings) -> Result<ShopSettings, ShopError> {
-    // An empty variable is one that somebody meant to leave out.
-    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     Ok(ShopSettings {
-        bootstrap_servers: given(&settings.bootstrap_servers),
-        store: Store::open(given(&settings.mongodb_uri).as_deref()).await?,
+        bootstrap_servers: settings.bootstrap_servers().map(str::to_owned),
+        store: Store::open(settings.mongodb_uri()).await?,
         processing_time: settings.processing_time,
         ..ShopSettings::embedded(settings.stock.0.clone())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+    use std::time::Duration;
+
+    use tokio_util::sync::CancellationToken;
+
+    use super::until_late;
+    use crate::shop::ShopError;
+
+    #[tokio::test]
+    async fn what_does_not_stop_is_cut_off() {
+        let (stop, limit) = (CancellationToken::new(), Duration::from_millis(1));
+        let done = until_late(ready(Ok(())), stop.clone(), limit).await;
+        assert!(done.is_ok(), "{done:?}");
+        stop.cancel();
+        let cut = until_late(pending(), stop, limit).await;
+        assert!(
+            matches!(cut, Err(ShopError::Late(at)) if at == limit),
+            "{cut:?}"
+        );
+    }
 }

@@ -68,6 +68,18 @@ pub enum ShopError {
     /// The Kafka client's settings are wrong.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// One service alone was not told where its documents go.
+    #[error(
+        "MONGODB_URI is not set: a store inside this process would be seen by no other service and lost at its end; set \
+         MONGODB_URI, for example to mongodb://127.0.0.1:27017, or give --embedded-store if that is what you want"
+    )]
+    NoStore,
+    /// One service alone was told of two stores.
+    #[error("MONGODB_URI is set and --embedded-store is given: only one of them can be the store")]
+    TwoStores,
+    /// It was told to stop and did not.
+    #[error("told to stop, but not done within {0:?}: what was left was cut off")]
+    Late(Duration),
     /// The store's settings are wrong.
     #[error(transparent)]
     Store(#[from] StoreError),

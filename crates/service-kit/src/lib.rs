@@ -1,4 +1,4 @@
-//! What every service shares: configuration, telemetry, HTTP, the store and the consume loop.
+//! What every service shares: telemetry, HTTP, the store and the consume loop.
 
 pub mod application;
 pub mod clock;
@@ -10,7 +10,7 @@ pub mod offsets;
 pub mod outbox;
 pub mod publish;
 pub mod reaction;
-pub mod settings;
+pub mod secret;
 pub mod store;
 pub mod telemetry;
 pub mod worker;

@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use service_kit::application::stop_on_signal;
+use tokio_util::sync::CancellationToken;
 
-use super::{init_log, shop_settings};
+use super::{init_log, shop_settings, until_signal};
 use crate::cli::{Role, Settings};
 use crate::shop::{Shop, ShopError, ShopSettings};
 
@@ -13,7 +13,10 @@ const BROKER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9092
 
 pub(super) async fn run(settings: Settings) -> Result<(), ShopError> {
     init_log("warn")?;
-    let stop = stop_on_signal()?;
+    until_signal(|stop| run_until(settings, stop)).await
+}
+
+async fn run_until(settings: Settings, stop: CancellationToken) -> Result<(), ShopError> {
     let roles = Role::ALL.map(|role| (role, role.port()));
     let shop_settings = ShopSettings {
         broker: BROKER,

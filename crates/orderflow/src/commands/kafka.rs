@@ -6,23 +6,24 @@ use std::net::SocketAddr;
 use contracts::names;
 use kafka_broker::{Broker, BrokerConfig};
 use kafka_client::{Admin, Client, ClientConfig, ClientError, Ensured, LagRow, NewTopic};
-use service_kit::application::stop_on_signal;
 
-use super::init_log;
+use super::{init_log, until_signal};
 use crate::cli::Kafka;
 use crate::shop::ShopError;
 
 pub(super) async fn broker(listen: SocketAddr) -> Result<(), ShopError> {
     init_log("info")?;
-    let stop = stop_on_signal()?;
-    let broker = Broker::start(BrokerConfig::listening_on(listen)).await?;
-    println!(
-        "broker: bootstrap servers {}, topics are kept in memory, Ctrl-C stops",
-        broker.bootstrap_servers()
-    );
-    stop.cancelled().await;
-    broker.stop().await;
-    Ok(())
+    until_signal(|stop| async move {
+        let broker = Broker::start(BrokerConfig::listening_on(listen)).await?;
+        println!(
+            "broker: bootstrap servers {}, topics are kept in memory, Ctrl-C stops",
+            broker.bootstrap_servers()
+        );
+        stop.cancelled().await;
+        broker.stop().await;
+        Ok(())
+    })
+    .await
 }
 
 fn admin(kafka: &Kafka) -> Result<Admin, ClientError> {

@@ -1,8 +1,8 @@
 //! One service on real servers.
 
-use service_kit::application::stop_on_signal;
+use tokio_util::sync::CancellationToken;
 
-use super::{init_log, shop_settings};
+use super::{init_log, shop_settings, until_signal};
 use crate::cli::Serve;
 use crate::shop::{Shop, ShopError};
 
@@ -11,7 +11,19 @@ const KAFKA: &str = "127.0.0.1:9092";
 
 pub(super) async fn run(serve: Serve) -> Result<(), ShopError> {
     init_log("info")?;
-    let stop = stop_on_signal()?;
+    match (serve.settings.mongodb_uri(), serve.embedded_store) {
+        (None, false) => return Err(ShopError::NoStore),
+        (Some(_), true) => return Err(ShopError::TwoStores),
+        (None, true) => tracing::warn!(
+            service = serve.role.service(),
+            "documents are kept in this process: no other sees them, and they are lost at its end"
+        ),
+        (Some(_), false) => {}
+    }
+    until_signal(|stop| run_until(serve, stop)).await
+}
+
+async fn run_until(serve: Serve, stop: CancellationToken) -> Result<(), ShopError> {
     let mut settings = shop_settings(&serve.settings).await?;
     // A broker of its own would be of no use to one service: the others would not see it.
     settings

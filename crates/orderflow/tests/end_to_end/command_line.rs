@@ -1,0 +1,121 @@
+//! The program as a process: what it refuses to start with, and how it ends when its servers are not there.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
+use std::process::{Child, Command, Output, Stdio};
+
+fn orderflow(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_orderflow"));
+    command.args(arguments).stdin(Stdio::null());
+    for variable in ["KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI", "RUST_LOG"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+fn refused(command: &mut Command) -> String {
+    let Output { status, stderr, .. } = command.output().unwrap();
+    let stderr = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(1), "{stderr}");
+    stderr
+}
+
+#[test]
+fn a_service_alone_has_to_be_told_of_its_store() {
+    for command in [
+        &mut orderflow(&["serve", "payment"]),
+        orderflow(&["serve", "payment"]).env("MONGODB_URI", ""),
+    ] {
+        let told = refused(command);
+        for name in ["MONGODB_URI", "--embedded-store"] {
+            assert!(told.contains(name), "{told}");
+        }
+    }
+}
+
+#[test]
+fn two_stores_are_one_too_many() {
+    let uri = "mongodb://user:hunter2@127.0.0.1:1";
+    let told =
+        refused(orderflow(&["serve", "payment", "--embedded-store"]).env("MONGODB_URI", uri));
+    assert!(
+        told.contains("MONGODB_URI") && !told.contains("hunter2"),
+        "{told}"
+    );
+}
+
+/// A service that waits for its Kafka, and what it logs.
+struct Waiting {
+    child: Child,
+    log: BufReader<std::process::ChildStderr>,
+}
+
+impl Waiting {
+    fn for_kafka_at(address: &str) -> Self {
+        let mut child = orderflow(&["serve", "payment", "--embedded-store", "--http-port", "0"])
+            .env("KAFKA_BOOTSTRAP_SERVERS", address)
+            .env("RUST_LOG", "info")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        Self { child, log }
+    }
+
+    /// The log up to the first line with this in it.
+    fn until(&mut self, text: &str) -> String {
+        let mut read = String::new();
+        loop {
+            let from = read.len();
+            let more = self.log.read_line(&mut read).unwrap();
+            assert!(more > 0, "the log ends without {text:?}: {read}");
+            if read[from..].contains(text) {
+                return read;
+            }
+        }
+    }
+
+    /// Sends a signal. The exit code is 0 only if the process ended in order, which it has less than 5 s for.
+    fn ends_in_order_on(mut self, signal: &str) {
+        let mut kill = Command::new("kill");
+        kill.args(["-s", signal, &self.child.id().to_string()]);
+        assert!(kill.status().unwrap().success());
+        let mut rest = String::new();
+        self.log.read_to_string(&mut rest).unwrap();
+        let status = self.child.wait().unwrap();
+        assert_eq!(status.code(), Some(0), "{status}: {rest}");
+        assert!(rest.contains("told to stop"), "{rest}");
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn it_can_be_stopped_while_nothing_listens_where_kafka_should_be() {
+    let address = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let mut waiting = Waiting::for_kafka_at(&address.to_string());
+    let log = waiting.until("can be reached");
+    assert!(
+        log.contains("lost at its end"),
+        "the store's warning: {log}"
+    );
+    assert!(log.contains(&address.to_string()), "{log}");
+    waiting.ends_in_order_on("TERM");
+}
+
+#[test]
+fn it_can_be_stopped_while_kafka_does_not_answer() {
+    // It takes connections, in its backlog, and never answers.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut waiting = Waiting::for_kafka_at(&listener.local_addr().unwrap().to_string());
+    waiting.until("service is up");
+    waiting.ends_in_order_on("INT");
+}
