@@ -1,5 +1,8 @@
 //! How long an order takes from POST to SHIPPED when nothing else is going on, how soon the shop is ready, and how much
-//! memory it has then.
+//! memory it has then and after the orders.
+//!
+//! Orders go one after the other: first a warm-up that is not timed, then rounds that are each told by themselves, so that
+//! one that something came between can be seen, and at the end the median of the rounds.
 //!
 //! `cargo run --release -p orderflow --example latency`; with `KAFKA_BOOTSTRAP_SERVERS` and `MONGODB_URI` set, on those.
 
@@ -15,10 +18,14 @@ use serde_json::Value;
 use service_kit::store::Store;
 use tokio_util::sync::CancellationToken;
 
-/// Orders before the clock starts: connections are open and caches warm.
-const WARM_UP: usize = 50;
-/// Orders that are timed, one after the other.
+/// Orders before the clock starts: connections are open, caches warm, and a Java broker has compiled what it runs often.
+const WARM_UP: usize = 500;
+/// How often it is measured.
+const ROUNDS: usize = 5;
+/// Orders of a round.
 const ORDERS: usize = 500;
+/// What is told of a round.
+const PERCENTILES: [usize; 3] = [50, 90, 99];
 
 const ORDER: &str = r#"{"customer_id":"BENCH","items":[{"product_id":"P001","quantity":1,"price":29.99}],"shipping_address":"1 Main Street","total_amount":29.99}"#;
 
@@ -62,37 +69,66 @@ async fn main() -> Result<(), Box<dyn Error>> {
         until_all_partitions_are_read(&http, offsets).await?;
     }
     let ready = started.elapsed();
-    let memory = resident_kib();
-    let mut times = Vec::with_capacity(ORDERS);
-    for n in 0..WARM_UP + ORDERS {
-        let time = one_order(&http, &orders).await?;
-        if n >= WARM_UP {
-            times.push(time);
-        }
-    }
-    times.sort();
-    let percentile =
-        |p: usize| times[(times.len() * p / 100).min(times.len() - 1)].as_secs_f64() * 1000.0;
-    println!("{kafka}, {store} store, {ORDERS} orders one after the other");
+    let idle = resident_kib();
     println!(
-        "POST to SHIPPED   p50 {:.2} ms   p90 {:.2} ms   p99 {:.2} ms",
-        percentile(50),
-        percentile(90),
-        percentile(99)
+        "{kafka}, {store} store: POST to SHIPPED, {ROUNDS} rounds of {ORDERS} orders one after the other, {WARM_UP} before them"
     );
+    round(&http, &orders, WARM_UP).await?;
+    let mut rounds = Vec::with_capacity(ROUNDS);
+    for n in 1..=ROUNDS {
+        let times = round(&http, &orders, ORDERS).await?;
+        rounds.push(row(
+            &format!("round {n}"),
+            PERCENTILES.map(|p| percentile(&times, p)),
+        ));
+    }
+    let after = resident_kib();
+    let medians = std::array::from_fn(|column| median(rounds.iter().map(|row| row[column])));
+    row("median of rounds", medians);
     println!(
         "ready after       {:.0} ms (every partition of every service is read)",
         ready.as_secs_f64() * 1000.0
     );
-    if let Some(memory) = memory {
-        println!(
-            "resident memory   {:.1} MiB when ready and idle",
-            memory as f64 / 1024.0
-        );
+    for (memory, when) in [(idle, "when ready and idle"), (after, "after the rounds")] {
+        if let Some(memory) = memory {
+            println!("resident memory   {:.1} MiB {when}", memory as f64 / 1024.0);
+        }
     }
     stop.cancel();
     running.await??;
     Ok(())
+}
+
+/// So many orders one after the other: their times, the shortest first.
+async fn round(http: &Client, orders: &str, count: usize) -> Result<Vec<Duration>, Box<dyn Error>> {
+    let mut times = Vec::with_capacity(count);
+    for _ in 0..count {
+        times.push(one_order(http, orders).await?);
+    }
+    times.sort();
+    Ok(times)
+}
+
+/// The time that so many percent of the orders took at most, in milliseconds.
+fn percentile(sorted: &[Duration], percent: usize) -> f64 {
+    let at = (sorted.len() * percent / 100).min(sorted.len() - 1);
+    sorted[at].as_secs_f64() * 1000.0
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Prints a row of percentiles, in milliseconds, and hands them back.
+fn row(title: &str, milliseconds: [f64; PERCENTILES.len()]) -> [f64; PERCENTILES.len()] {
+    let cells = PERCENTILES.iter().zip(milliseconds);
+    let cells: Vec<String> = cells
+        .map(|(p, time)| format!("p{p} {time:.2} ms"))
+        .collect();
+    println!("{title:<17} {}", cells.join("   "));
+    milliseconds
 }
 
 async fn until_all_partitions_are_read(http: &Client, offsets: &str) -> Result<(), Box<dyn Error>> {
