@@ -40,6 +40,8 @@ impl Remedy {
             E::UnknownTopicOrPartition | E::UnknownTopicId | E::InconsistentTopicId => {
                 Self::RefreshMetadata
             }
+            // The controller is elsewhere: metadata names it.
+            E::NotController => Self::RefreshMetadata,
             // The group moved, or its new coordinator still reads the offsets topic.
             E::NotCoordinator | E::CoordinatorNotAvailable => Self::FindCoordinator,
             // A transaction that commits offsets is about to end (KIP-447).
@@ -49,7 +51,6 @@ impl Remedy {
             | E::NotEnoughReplicas
             | E::NotEnoughReplicasAfterAppend
             | E::ThrottlingQuotaExceeded
-            | E::NotController
             | E::ConcurrentTransactions
             | E::FetchSessionIdNotFound
             | E::InvalidFetchSessionEpoch

@@ -24,7 +24,7 @@ impl Admin {
     ///
     /// When no answer came.
     pub async fn describe_cluster(&self) -> Result<ClusterDescription, ClientError> {
-        self.attempts("describing the cluster", self.deadline(), || async {
+        self.attempts("describing the cluster", self.patience(), || async {
             let request = DescribeClusterRequest::default();
             let response = self.cluster.request_any(request).await?;
             check(

@@ -7,10 +7,8 @@ use kafka_wire::messages::incremental_alter_configs_request::{
 };
 use kafka_wire::messages::{DescribeConfigsRequest, IncrementalAlterConfigsRequest};
 use kafka_wire::{ApiRequest, StrBytes};
-use tokio::time::Instant;
 
 use super::{Admin, check, text, unanswered};
-use crate::cluster::Purpose;
 use crate::error::ClientError;
 
 /// Something that has a configuration.
@@ -71,40 +69,36 @@ impl Admin {
     ///
     /// # Errors
     ///
-    /// `UnknownTopicOrPartition` of a topic that does not exist, and when no answer came.
+    /// `UnknownTopicOrPartition` of a topic that does not exist, after about 0.7 s in which it is asked for again; and when
+    /// no answer came.
     pub async fn describe_configs(
         &self,
         resource: &ConfigResource,
     ) -> Result<Vec<ConfigEntry>, ClientError> {
-        let deadline = self.deadline();
-        self.attempts("describing configurations", deadline, || async {
+        self.attempts("describing configurations", self.patience(), || async {
             let request = DescribeConfigsRequest::default().with_resources(vec![
                 DescribeConfigsResource::default()
                     .with_resource_type(resource.code())
                     .with_resource_name(resource.name())
                     .with_configuration_keys(None),
             ]);
-            let response = self.ask_for(resource, deadline, request).await?;
+            let response = self.ask_for(resource, request).await?;
             let found = response
                 .results
                 .into_iter()
                 .next()
                 .ok_or_else(|| unanswered("DescribeConfigs", resource.name().to_string()))?;
-            known_or_fatal(check(
+            check(
                 "DescribeConfigs",
                 resource.name().to_string(),
                 found.error_code,
                 found.error_message.as_ref(),
-            ))
-            .map(|result| {
-                result.map(|()| {
-                    let mut entries: Vec<_> = found.configs.iter().map(entry).collect();
-                    entries.sort_by(|a, b| a.name.cmp(&b.name));
-                    entries
-                })
-            })
+            )?;
+            let mut entries: Vec<_> = found.configs.iter().map(entry).collect();
+            entries.sort_by(|a, b| a.name.cmp(&b.name));
+            Ok(entries)
         })
-        .await?
+        .await
     }
 
     /// Alters configurations of a topic or broker: those that are named, no others.
@@ -117,8 +111,7 @@ impl Admin {
         resource: &ConfigResource,
         changes: &[(&str, ConfigOp)],
     ) -> Result<(), ClientError> {
-        let deadline = self.deadline();
-        self.attempts("altering configurations", deadline, || async {
+        self.attempts("altering configurations", self.patience(), || async {
             let configs = changes
                 .iter()
                 .map(|(name, op)| alteration(name, op))
@@ -129,46 +122,30 @@ impl Admin {
                     .with_resource_name(resource.name())
                     .with_configs(configs),
             ]);
-            let response = self.ask_for(resource, deadline, request).await?;
+            let response = self.ask_for(resource, request).await?;
             let found = response.responses.into_iter().next().ok_or_else(|| {
                 unanswered("IncrementalAlterConfigs", resource.name().to_string())
             })?;
-            known_or_fatal(check(
+            check(
                 "IncrementalAlterConfigs",
                 resource.name().to_string(),
                 found.error_code,
                 found.error_message.as_ref(),
-            ))
+            )
         })
-        .await?
+        .await
     }
 
     /// A broker answers for its own configuration, any (or the controller) for a topic's.
     async fn ask_for<R: ApiRequest>(
         &self,
         resource: &ConfigResource,
-        deadline: Instant,
         request: R,
     ) -> Result<R::Response, ClientError> {
         match resource {
-            ConfigResource::Broker(node) => {
-                if !self.cluster.metadata().brokers.contains_key(node) {
-                    self.cluster.refresh(deadline).await?;
-                }
-                self.cluster
-                    .request_to(*node, Purpose::General, request)
-                    .await
-            }
-            ConfigResource::Topic(_) => self.ask_controller(deadline, request).await,
+            ConfigResource::Broker(node) => self.ask_broker(*node, request).await,
+            ConfigResource::Topic(_) => self.ask_controller(request).await,
         }
-    }
-}
-
-/// A topic that is not there is an answer and no reason to ask again; other passing errors are.
-fn known_or_fatal(result: Result<(), ClientError>) -> Result<Result<(), ClientError>, ClientError> {
-    match result {
-        Err(error) if error.remedy() == crate::error::Remedy::Retry => Err(error),
-        other => Ok(other),
     }
 }
 

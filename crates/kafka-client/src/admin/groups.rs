@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use bytes::Buf;
 use futures_util::future::join_all;
-use kafka_wire::Decodable;
 use kafka_wire::messages::describe_groups_response::DescribedGroupMember;
 use kafka_wire::messages::{
     ConsumerProtocolAssignment, DeleteGroupsRequest, DescribeGroupsRequest, GroupId,
     ListGroupsRequest,
 };
+use kafka_wire::{Decodable, ResponseError};
 
 use super::{Admin, PerItem, check, text, unanswered};
-use crate::cluster::Purpose;
-use crate::error::{ClientError, Remedy};
+use crate::error::ClientError;
 use crate::topic_partition::TopicPartition;
 
 /// A group in a list.
@@ -64,13 +63,10 @@ impl Admin {
     ///
     /// When a broker does not answer: the list would not be whole.
     pub async fn list_groups(&self) -> Result<Vec<GroupListing>, ClientError> {
-        let deadline = self.deadline();
-        self.attempts("listing groups", deadline, || async {
-            let brokers = self.brokers(deadline).await?;
+        self.attempts("listing groups", self.patience(), || async {
+            let brokers = self.brokers().await?;
             let asked = brokers.into_iter().map(|node| async move {
-                self.cluster
-                    .request_to(node, Purpose::General, ListGroupsRequest::default())
-                    .await
+                self.ask_broker(node, ListGroupsRequest::default()).await
             });
             let mut groups = Vec::new();
             for response in join_all(asked).await {
@@ -98,7 +94,7 @@ impl Admin {
         let asked = groups.iter().map(|group| async move {
             let what = format!("describing group {group}");
             let description = self
-                .attempts(&what, self.deadline(), || self.describe_group_once(group))
+                .attempts(&what, self.patience(), || self.describe_group_once(group))
                 .await;
             ((*group).to_owned(), description)
         });
@@ -137,7 +133,7 @@ impl Admin {
         let asked = groups.iter().map(|group| async move {
             let what = format!("deleting group {group}");
             let deleted = self
-                .attempts(&what, self.deadline(), || async {
+                .attempts(&what, self.patience(), || async {
                     let request = DeleteGroupsRequest::default()
                         .with_groups_names(vec![GroupId(text(group))]);
                     let response = self.ask_coordinator(group, request).await?;
@@ -158,18 +154,15 @@ impl Admin {
     pub(super) async fn members_of(&self, group: &str) -> Result<Vec<GroupMember>, ClientError> {
         let what = format!("describing group {group}");
         let described = self
-            .attempts(&what, self.deadline(), || self.describe_group_once(group))
+            .attempts(&what, self.patience(), || self.describe_group_once(group))
             .await;
         match described {
             Ok(description) => Ok(description.members),
             Err(ClientError::Broker {
-                code: kafka_wire::ResponseError::GroupIdNotFound,
+                code: ResponseError::GroupIdNotFound,
                 ..
             }) => Ok(Vec::new()),
-            Err(error) => {
-                debug_assert!(error.remedy() == Remedy::Fatal || !error.is_retriable());
-                Err(error)
-            }
+            Err(error) => Err(error),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kafka_wire::ResponseError;
+
 use super::{Admin, OffsetAt};
 use crate::error::ClientError;
 use crate::topic_partition::TopicPartition;
@@ -28,7 +30,7 @@ pub struct LagRow {
 impl Admin {
     /// A group's partitions (committed or assigned), by topic and partition, with their lag.
     ///
-    /// The figures are read one after the other, so on a busy topic they may be of slightly different moments. A partition whose topic is gone is left
+    /// The figures are read one after the other, so on a busy topic they may be of slightly different moments. A partition that is gone is left
     /// out.
     ///
     /// # Errors
@@ -50,16 +52,24 @@ impl Admin {
             let names: BTreeSet<&str> = wanted.iter().map(|p| &*p.topic).collect();
             names.into_iter().collect()
         };
-        let there: BTreeSet<String> = self
-            .describe_topics(&topics)
-            .await?
-            .into_iter()
-            .filter_map(|(topic, result)| result.is_ok().then_some(topic))
-            .collect();
-        let partitions: Vec<_> = wanted
-            .into_iter()
-            .filter(|p| there.contains(&*p.topic))
-            .collect();
+        let mut there: BTreeMap<String, usize> = BTreeMap::new();
+        for (topic, described) in self.describe_topics(&topics).await? {
+            match described {
+                Ok(described) => {
+                    there.insert(topic, described.partitions.len());
+                }
+                Err(ClientError::Broker {
+                    code: ResponseError::UnknownTopicOrPartition,
+                    ..
+                }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let is_there = |p: &TopicPartition| {
+            let count = there.get(&*p.topic).copied().unwrap_or_default();
+            usize::try_from(p.partition).is_ok_and(|p| p < count)
+        };
+        let partitions: Vec<_> = wanted.into_iter().filter(is_there).collect();
         let (starts, ends) = tokio::try_join!(
             self.list_offsets(&partitions, OffsetAt::Earliest),
             self.list_offsets(&partitions, OffsetAt::Latest)

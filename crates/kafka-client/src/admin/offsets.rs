@@ -1,22 +1,16 @@
-//! Offsets: of logs by time, and of groups.
+//! Offsets of logs: the ends, and by time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use kafka_wire::ResponseError;
 use kafka_wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
-use kafka_wire::messages::offset_commit_request::{
-    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
-};
-use kafka_wire::messages::offset_fetch_request::OffsetFetchRequestTopic;
-use kafka_wire::messages::{
-    BrokerId, GroupId, ListOffsetsRequest, OffsetCommitRequest, OffsetFetchRequest, TopicName,
-};
-use tokio::time::Instant;
+use kafka_wire::messages::{BrokerId, ListOffsetsRequest, TopicName};
 
-use super::{Admin, PerItem, check, first_retriable, text, unanswered};
-use crate::cluster::Purpose;
-use crate::error::{ClientError, Remedy};
+use super::{Admin, PerItem, check, text, unanswered};
+use crate::cluster::{Leader, TopicMetadata};
+use crate::error::ClientError;
 use crate::topic_partition::TopicPartition;
 
 /// A place in a partition's log.
@@ -51,58 +45,40 @@ pub struct ListedOffset {
     pub leader_epoch: i32,
 }
 
-/// What a group has committed for a partition.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CommittedOffset {
-    /// The next offset to be handled.
-    pub offset: i64,
-    /// The leader's epoch that was committed with it, −1 for none.
-    pub leader_epoch: i32,
-    /// The committer's note.
-    pub metadata: String,
-}
-
 impl Admin {
     /// Offsets of partitions at a place in their logs.
     ///
     /// # Errors
     ///
-    /// When the partitions' leaders cannot be learned; what fails for a partition is that partition's result.
+    /// When the partitions' leaders cannot be learned; what fails for a partition is that partition's result. A topic that does
+    /// not exist is `UnknownTopicOrPartition`, and a partition that it does not have [`ClientError::UnknownPartition`], after
+    /// about 0.7 s in which it is asked for again: one that was just made is not yet known to every broker.
     pub async fn list_offsets(
         &self,
         partitions: &[TopicPartition],
         at: OffsetAt,
     ) -> Result<PerItem<TopicPartition, ListedOffset>, ClientError> {
-        let deadline = self.deadline();
-        let results = self
-            .attempts("listing offsets", deadline, || async {
-                // All are asked again: a call is small, and its answers then of about one time.
-                let results = self.list_once(partitions, at, deadline).await;
-                match first_retriable(&results) {
-                    Some(error) => Err(error.clone()),
-                    None => Ok(results),
-                }
-            })
-            .await?;
-        let found = results.into_iter().collect();
-        Ok(in_order(partitions, found, "ListOffsets"))
+        let patience = self.patience();
+        self.attempts_at_each("listing offsets", patience, partitions, |open| {
+            self.list_once(open, at)
+        })
+        .await
     }
 
     async fn list_once(
         &self,
-        partitions: &[TopicPartition],
+        partitions: Vec<TopicPartition>,
         at: OffsetAt,
-        deadline: Instant,
-    ) -> PerItem<TopicPartition, ListedOffset> {
+    ) -> Result<PerItem<TopicPartition, ListedOffset>, ClientError> {
         let mut results = Vec::with_capacity(partitions.len());
         let mut by_leader: BTreeMap<i32, Vec<(TopicPartition, i32)>> = BTreeMap::new();
-        for partition in partitions {
-            match self.leader_of(partition, deadline).await {
-                Ok((node, epoch)) => by_leader
-                    .entry(node)
+        for (partition, leader) in self.leaders(partitions).await? {
+            match leader {
+                Ok(leader) => by_leader
+                    .entry(leader.node)
                     .or_default()
-                    .push((partition.clone(), epoch)),
-                Err(error) => results.push((partition.clone(), Err(error))),
+                    .push((partition, leader.epoch)),
+                Err(error) => results.push((partition, Err(error))),
             }
         }
         let asked = by_leader.into_iter().map(|(node, partitions)| async move {
@@ -110,10 +86,7 @@ impl Admin {
                 .with_replica_id(BrokerId(-1))
                 .with_timeout_ms(self.timeout_ms())
                 .with_topics(list_topics(&partitions, at));
-            let response = self
-                .cluster
-                .request_to(node, Purpose::General, request)
-                .await;
+            let response = self.ask_broker(node, request).await;
             (partitions, response)
         });
         for (asked, response) in join_all(asked).await {
@@ -144,211 +117,49 @@ impl Admin {
                 results.push((partition, result));
             }
         }
-        results
+        Ok(results)
     }
 
-    /// The partition's leader and its epoch.
-    pub(super) async fn leader_of(
+    /// The partitions' leaders, as a broker knows them now. What the client remembers does not tell whether a topic that is
+    /// missing there was asked for at all.
+    pub(super) async fn leaders(
         &self,
-        partition: &TopicPartition,
-        deadline: Instant,
-    ) -> Result<(i32, i32), ClientError> {
-        let topic = self.cluster.topic(&partition.topic, deadline).await?;
-        let found = usize::try_from(partition.partition)
-            .ok()
-            .and_then(|p| topic.partitions.get(p));
-        let unknown = || ClientError::UnknownPartition {
-            topic: Arc::clone(&partition.topic),
-            partition: partition.partition,
-        };
-        let found = found.ok_or_else(unknown)?;
-        match found.leader {
-            Some(node) => Ok((node, found.leader_epoch)),
-            None => Err(ClientError::broker(
-                "Metadata",
-                partition.to_string(),
-                kafka_wire::ResponseError::LeaderNotAvailable,
-            )),
+        partitions: Vec<TopicPartition>,
+    ) -> Result<PerItem<TopicPartition, Leader>, ClientError> {
+        let topics: BTreeSet<&str> = partitions.iter().map(|p| &*p.topic).collect();
+        let topics: Vec<&str> = topics.into_iter().collect();
+        let described: BTreeMap<_, _> = self.describe_once(&topics).await?.into_iter().collect();
+        let mut leaders = Vec::with_capacity(partitions.len());
+        for partition in partitions {
+            let leader = match described.get(&*partition.topic) {
+                Some(Ok(topic)) => leader_in(topic, &partition),
+                Some(Err(error)) => Err(error.clone()),
+                None => Err(unanswered("Metadata", &*partition.topic)),
+            };
+            leaders.push((partition, leader));
         }
+        Ok(leaders)
     }
+}
 
-    /// What a group has committed, for all partitions that it has committed anything for.
-    ///
-    /// # Errors
-    ///
-    /// When no answer came. A group that does not exist has committed nothing: the map is empty.
-    pub async fn group_offsets(
-        &self,
-        group: &str,
-    ) -> Result<BTreeMap<TopicPartition, CommittedOffset>, ClientError> {
-        self.fetch_offsets(group, None).await
-    }
-
-    /// What a group has committed for these partitions; one without a commit is not in the map.
-    ///
-    /// # Errors
-    ///
-    /// When no answer came.
-    pub async fn group_offsets_of(
-        &self,
-        group: &str,
-        partitions: &[TopicPartition],
-    ) -> Result<BTreeMap<TopicPartition, CommittedOffset>, ClientError> {
-        self.fetch_offsets(group, Some(partitions)).await
-    }
-
-    async fn fetch_offsets(
-        &self,
-        group: &str,
-        partitions: Option<&[TopicPartition]>,
-    ) -> Result<BTreeMap<TopicPartition, CommittedOffset>, ClientError> {
-        let what = format!("fetching the offsets of group {group}");
-        self.attempts(&what, self.deadline(), || async {
-            let topics = partitions.map(|partitions| {
-                by_topic(partitions.iter().map(|p| (p, p.partition)))
-                    .into_iter()
-                    .map(|(topic, indexes)| {
-                        OffsetFetchRequestTopic::default()
-                            .with_name(TopicName(text(&topic)))
-                            .with_partition_indexes(indexes)
-                    })
-                    .collect()
-            });
-            let request = OffsetFetchRequest::default()
-                .with_group_id(GroupId(text(group)))
-                .with_topics(topics);
-            let response = self.ask_coordinator(group, request).await?;
-            check("OffsetFetch", group, response.error_code, None)?;
-            let mut committed = BTreeMap::new();
-            for topic in &response.topics {
-                let name: Arc<str> = Arc::from(topic.name.0.as_str());
-                for p in &topic.partitions {
-                    let partition = TopicPartition::new(Arc::clone(&name), p.partition_index);
-                    check("OffsetFetch", partition.to_string(), p.error_code, None)?;
-                    if p.committed_offset >= 0 {
-                        committed.insert(
-                            partition,
-                            CommittedOffset {
-                                offset: p.committed_offset,
-                                leader_epoch: p.committed_leader_epoch,
-                                metadata: p
-                                    .metadata
-                                    .as_ref()
-                                    .map(ToString::to_string)
-                                    .unwrap_or_default(),
-                            },
-                        );
-                    }
-                }
-            }
-            Ok(committed)
-        })
-        .await
-    }
-
-    /// Sets a group's committed offsets from outside. The group must have no members.
-    ///
-    /// # Errors
-    ///
-    /// When no answer came; a group with members is each partition's error `UnknownMemberId` or `NonEmptyGroup`.
-    pub async fn alter_group_offsets(
-        &self,
-        group: &str,
-        offsets: &[(TopicPartition, i64)],
-    ) -> Result<PerItem<TopicPartition, ()>, ClientError> {
-        let what = format!("setting the offsets of group {group}");
-        self.attempts(&what, self.deadline(), || async {
-            let topics = by_topic(
-                offsets
-                    .iter()
-                    .map(|(p, offset)| (p, (p.partition, *offset))),
-            )
-            .into_iter()
-            .map(|(topic, partitions)| {
-                OffsetCommitRequestTopic::default()
-                    .with_name(TopicName(text(&topic)))
-                    .with_partitions(
-                        partitions
-                            .into_iter()
-                            .map(|(partition, offset)| {
-                                OffsetCommitRequestPartition::default()
-                                    .with_partition_index(partition)
-                                    .with_committed_offset(offset)
-                                    .with_committed_leader_epoch(-1)
-                            })
-                            .collect(),
-                    )
-            })
-            .collect();
-            // Without generation and member it is an administrator's commit.
-            let request = OffsetCommitRequest::default()
-                .with_group_id(GroupId(text(group)))
-                .with_generation_id_or_member_epoch(-1)
-                .with_topics(topics);
-            let response = self.ask_coordinator(group, request).await?;
-            let mut results = PerItem::new();
-            for (partition, _) in offsets {
-                let answered = response
-                    .topics
-                    .iter()
-                    .filter(|t| *t.name.0 == *partition.topic)
-                    .flat_map(|t| &t.partitions)
-                    .find(|p| p.partition_index == partition.partition);
-                let result = match answered {
-                    Some(p) => check("OffsetCommit", partition.to_string(), p.error_code, None),
-                    None => Err(unanswered("OffsetCommit", partition.to_string())),
-                };
-                if let Err(error) = &result
-                    && error.remedy() == Remedy::FindCoordinator
-                {
-                    return Err(error.clone());
-                }
-                results.push((partition.clone(), result));
-            }
-            Ok(results)
-        })
-        .await
-    }
-
-    /// Sets a group's committed offsets for these partitions to a place in their logs; a timestamp after the last record is the
-    /// end. The group must have no members. Returns the offsets that were set.
-    ///
-    /// # Errors
-    ///
-    /// When no answer came; what fails for a partition is that partition's result.
-    pub async fn reset_group_offsets(
-        &self,
-        group: &str,
-        partitions: &[TopicPartition],
-        to: OffsetAt,
-    ) -> Result<PerItem<TopicPartition, i64>, ClientError> {
-        let mut targets = Vec::new();
-        let mut results: BTreeMap<TopicPartition, Result<i64, ClientError>> = BTreeMap::new();
-        let mut beyond = Vec::new();
-        for (partition, listed) in self.list_offsets(partitions, to).await? {
-            match listed.map(|l| l.offset) {
-                Ok(Some(offset)) => targets.push((partition, offset)),
-                Ok(None) => beyond.push(partition),
-                Err(error) => {
-                    results.insert(partition, Err(error));
-                }
-            }
-        }
-        if !beyond.is_empty() {
-            for (partition, listed) in self.list_offsets(&beyond, OffsetAt::Latest).await? {
-                match listed.map(|l| l.offset.unwrap_or_default()) {
-                    Ok(offset) => targets.push((partition, offset)),
-                    Err(error) => {
-                        results.insert(partition, Err(error));
-                    }
-                }
-            }
-        }
-        let set = self.alter_group_offsets(group, &targets).await?;
-        for ((partition, result), (_, offset)) in set.into_iter().zip(&targets) {
-            results.insert(partition, result.map(|()| *offset));
-        }
-        Ok(in_order(partitions, results, "OffsetCommit"))
+fn leader_in(topic: &TopicMetadata, partition: &TopicPartition) -> Result<Leader, ClientError> {
+    let found = usize::try_from(partition.partition)
+        .ok()
+        .and_then(|p| topic.partitions.get(p));
+    let found = found.ok_or_else(|| ClientError::UnknownPartition {
+        topic: Arc::clone(&partition.topic),
+        partition: partition.partition,
+    })?;
+    match found.leader {
+        Some(node) => Ok(Leader {
+            node,
+            epoch: found.leader_epoch,
+        }),
+        None => Err(ClientError::broker(
+            "Metadata",
+            partition.to_string(),
+            ResponseError::LeaderNotAvailable,
+        )),
     }
 }
 
@@ -389,20 +200,4 @@ pub(super) fn by_topic<'a, T>(
             .push(item);
     }
     topics
-}
-
-pub(super) fn in_order<T>(
-    partitions: &[TopicPartition],
-    mut results: BTreeMap<TopicPartition, Result<T, ClientError>>,
-    api: &'static str,
-) -> PerItem<TopicPartition, T> {
-    partitions
-        .iter()
-        .map(|partition| {
-            let result = results
-                .remove(partition)
-                .unwrap_or_else(|| Err(unanswered(api, partition.to_string())));
-            (partition.clone(), result)
-        })
-        .collect()
 }

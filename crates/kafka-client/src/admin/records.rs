@@ -5,11 +5,9 @@ use std::collections::BTreeMap;
 use futures_util::future::join_all;
 use kafka_wire::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use kafka_wire::messages::{DeleteRecordsRequest, TopicName};
-use tokio::time::Instant;
 
-use super::offsets::{by_topic, in_order};
-use super::{Admin, PerItem, check, first_retriable, text, unanswered};
-use crate::cluster::Purpose;
+use super::offsets::by_topic;
+use super::{Admin, PerItem, check, text, unanswered};
 use crate::error::ClientError;
 use crate::topic_partition::TopicPartition;
 
@@ -18,44 +16,36 @@ impl Admin {
     ///
     /// # Errors
     ///
-    /// When no answer came; `OffsetOutOfRange` is that partition's result.
+    /// When no answer came; `OffsetOutOfRange` is that partition's result. Topics and partitions that do not exist are treated
+    /// as in [`list_offsets`](Self::list_offsets).
     pub async fn delete_records(
         &self,
         before: &[(TopicPartition, i64)],
     ) -> Result<PerItem<TopicPartition, i64>, ClientError> {
-        let deadline = self.deadline();
-        let results = self
-            .attempts("deleting records", deadline, || async {
-                // Deleting what is deleted does nothing, so all are asked again.
-                let results = self.delete_records_once(before, deadline).await;
-                match first_retriable(&results) {
-                    Some(error) => Err(error.clone()),
-                    None => Ok(results),
-                }
-            })
-            .await?;
         let partitions: Vec<_> = before.iter().map(|(p, _)| p.clone()).collect();
-        Ok(in_order(
-            &partitions,
-            results.into_iter().collect(),
-            "DeleteRecords",
-        ))
+        let before: BTreeMap<_, _> = before.iter().cloned().collect();
+        // Deleting what is deleted does nothing, so an attempt whose answer was lost may be repeated.
+        self.attempts_at_each("deleting records", self.patience(), &partitions, |open| {
+            self.delete_records_once(open, &before)
+        })
+        .await
     }
 
     async fn delete_records_once(
         &self,
-        before: &[(TopicPartition, i64)],
-        deadline: Instant,
-    ) -> PerItem<TopicPartition, i64> {
+        partitions: Vec<TopicPartition>,
+        before: &BTreeMap<TopicPartition, i64>,
+    ) -> Result<PerItem<TopicPartition, i64>, ClientError> {
         let mut results = PerItem::new();
         let mut by_leader: BTreeMap<i32, Vec<(TopicPartition, i64)>> = BTreeMap::new();
-        for (partition, offset) in before {
-            match self.leader_of(partition, deadline).await {
-                Ok((node, _)) => by_leader
-                    .entry(node)
+        for (partition, leader) in self.leaders(partitions).await? {
+            match (leader, before.get(&partition)) {
+                (Ok(leader), Some(offset)) => by_leader
+                    .entry(leader.node)
                     .or_default()
-                    .push((partition.clone(), *offset)),
-                Err(error) => results.push((partition.clone(), Err(error))),
+                    .push((partition, *offset)),
+                (Err(error), _) => results.push((partition, Err(error))),
+                (Ok(_), None) => {}
             }
         }
         let asked = by_leader.into_iter().map(|(node, partitions)| async move {
@@ -79,10 +69,7 @@ impl Admin {
             let request = DeleteRecordsRequest::default()
                 .with_timeout_ms(self.timeout_ms())
                 .with_topics(topics);
-            let response = self
-                .cluster
-                .request_to(node, Purpose::General, request)
-                .await;
+            let response = self.ask_broker(node, request).await;
             (partitions, response)
         });
         for (asked, response) in join_all(asked).await {
@@ -108,6 +95,6 @@ impl Admin {
                 results.push((partition, result));
             }
         }
-        results
+        Ok(results)
     }
 }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{Admin, PerItem, check, text, unanswered};
 use crate::cluster::{Metadata, TopicMetadata};
-use crate::error::{ClientError, Remedy};
+use crate::error::ClientError;
 
 /// A topic to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,36 +75,42 @@ impl Admin {
     ///
     /// # Errors
     ///
-    /// When no answer came; what is wrong with a topic is that topic's result.
+    /// When no answer came; what is wrong with a topic is that topic's result. If an attempt's answer was lost, the next one
+    /// finds the topic that the first made: `TopicAlreadyExists`.
     pub async fn create_topics(
         &self,
         topics: &[NewTopic],
     ) -> Result<PerItem<String, ()>, ClientError> {
-        let deadline = self.deadline();
+        let names: Vec<String> = topics.iter().map(|t| t.name.clone()).collect();
         let results = self
-            .attempts("creating topics", deadline, || async {
-                let request = CreateTopicsRequest::default()
-                    .with_timeout_ms(self.timeout_ms())
-                    .with_topics(topics.iter().map(creatable).collect());
-                let response = self.ask_controller(deadline, request).await?;
-                let results: PerItem<String, ()> = topics
-                    .iter()
-                    .map(|topic| {
-                        let found = response.topics.iter().find(|t| *t.name.0 == *topic.name);
-                        let result = match found {
-                            Some(t) => check(
-                                "CreateTopics",
-                                &topic.name,
-                                t.error_code,
-                                t.error_message.as_ref(),
-                            ),
-                            None => Err(unanswered("CreateTopics", &topic.name)),
-                        };
-                        (topic.name.clone(), result)
-                    })
-                    .collect();
-                retry_if_none_went(results)
-            })
+            .attempts_at_each(
+                "creating topics",
+                self.patience(),
+                &names,
+                |open| async move {
+                    let wanted = topics.iter().filter(|t| open.contains(&t.name));
+                    let request = CreateTopicsRequest::default()
+                        .with_timeout_ms(self.timeout_ms())
+                        .with_topics(wanted.map(creatable).collect());
+                    let response = self.ask_controller(request).await?;
+                    Ok(open
+                        .into_iter()
+                        .map(|topic| {
+                            let found = response.topics.iter().find(|t| *t.name.0 == *topic);
+                            let result = match found {
+                                Some(t) => check(
+                                    "CreateTopics",
+                                    &topic,
+                                    t.error_code,
+                                    t.error_message.as_ref(),
+                                ),
+                                None => Err(unanswered("CreateTopics", &topic)),
+                            };
+                            (topic, result)
+                        })
+                        .collect())
+                },
+            )
             .await?;
         for (topic, result) in &results {
             if result.is_ok() {
@@ -136,8 +142,9 @@ impl Admin {
             ensured.push((topic, outcome));
         }
         let names: Vec<&str> = topics.iter().map(|t| t.name.as_str()).collect();
-        let deadline = self.deadline();
-        self.attempts("waiting for the new topics", deadline, || async {
+        // They exist: a broker that does not know them yet will.
+        let patience = self.patience().awaits_unknown();
+        self.attempts("waiting for the new topics", patience, || async {
             for (_, result) in self.describe_once(&names).await? {
                 result?;
             }
@@ -153,29 +160,30 @@ impl Admin {
     ///
     /// When no answer came; one that does not exist has `UnknownTopicOrPartition` as its result.
     pub async fn delete_topics(&self, topics: &[&str]) -> Result<PerItem<String, ()>, ClientError> {
-        let deadline = self.deadline();
-        self.attempts("deleting topics", deadline, || async {
+        let topics: Vec<String> = topics.iter().map(|t| (*t).to_owned()).collect();
+        let patience = self.patience().takes_unknown();
+        self.attempts_at_each("deleting topics", patience, &topics, |open| async move {
             let request = DeleteTopicsRequest::default()
                 .with_timeout_ms(self.timeout_ms())
-                .with_topic_names(topics.iter().map(|t| TopicName(text(t))).collect());
-            let response = self.ask_controller(deadline, request).await?;
-            Ok(topics
-                .iter()
+                .with_topic_names(open.iter().map(|t| TopicName(text(t))).collect());
+            let response = self.ask_controller(request).await?;
+            Ok(open
+                .into_iter()
                 .map(|topic| {
                     let found = response
                         .responses
                         .iter()
-                        .find(|t| t.name.as_ref().is_some_and(|n| *n.0 == **topic));
+                        .find(|t| t.name.as_ref().is_some_and(|n| *n.0 == *topic));
                     let result = match found {
                         Some(t) => check(
                             "DeleteTopics",
-                            *topic,
+                            &topic,
                             t.error_code,
                             t.error_message.as_ref(),
                         ),
-                        None => Err(unanswered("DeleteTopics", *topic)),
+                        None => Err(unanswered("DeleteTopics", &topic)),
                     };
-                    ((*topic).to_owned(), result)
+                    (topic, result)
                 })
                 .collect())
         })
@@ -191,13 +199,16 @@ impl Admin {
         &self,
         topics: &[&str],
     ) -> Result<PerItem<String, TopicMetadata>, ClientError> {
-        self.attempts("describing topics", self.deadline(), || {
-            self.describe_once(topics)
+        let topics: Vec<String> = topics.iter().map(|t| (*t).to_owned()).collect();
+        let patience = self.patience().takes_unknown();
+        self.attempts_at_each("describing topics", patience, &topics, |open| async move {
+            let names: Vec<&str> = open.iter().map(String::as_str).collect();
+            self.describe_once(&names).await
         })
         .await
     }
 
-    async fn describe_once(
+    pub(super) async fn describe_once(
         &self,
         topics: &[&str],
     ) -> Result<PerItem<String, TopicMetadata>, ClientError> {
@@ -232,7 +243,7 @@ impl Admin {
     ///
     /// When no answer came.
     pub async fn list_topics(&self) -> Result<Vec<TopicListing>, ClientError> {
-        self.attempts("listing topics", self.deadline(), || async {
+        self.attempts("listing topics", self.patience(), || async {
             let request = MetadataRequest::default()
                 .with_allow_auto_topic_creation(false)
                 .with_topics(None);
@@ -262,60 +273,46 @@ impl Admin {
         &self,
         topics: &[(&str, i32)],
     ) -> Result<PerItem<String, ()>, ClientError> {
-        let deadline = self.deadline();
-        self.attempts("adding partitions", deadline, || async {
-            let request = CreatePartitionsRequest::default()
-                .with_timeout_ms(self.timeout_ms())
-                .with_topics(
-                    topics
-                        .iter()
-                        .map(|(topic, count)| {
-                            CreatePartitionsTopic::default()
-                                .with_name(TopicName(text(topic)))
-                                .with_count(*count)
-                                .with_assignments(None)
+        let names: Vec<String> = topics.iter().map(|(t, _)| (*t).to_owned()).collect();
+        let results = self
+            .attempts_at_each(
+                "adding partitions",
+                self.patience(),
+                &names,
+                |open| async move {
+                    let wanted = topics.iter().filter(|(t, _)| open.iter().any(|o| o == t));
+                    let wanted = wanted.map(|(topic, count)| {
+                        CreatePartitionsTopic::default()
+                            .with_name(TopicName(text(topic)))
+                            .with_count(*count)
+                            .with_assignments(None)
+                    });
+                    let request = CreatePartitionsRequest::default()
+                        .with_timeout_ms(self.timeout_ms())
+                        .with_topics(wanted.collect());
+                    let response = self.ask_controller(request).await?;
+                    Ok(open
+                        .into_iter()
+                        .map(|topic| {
+                            let found = response.results.iter().find(|t| *t.name.0 == *topic);
+                            let result = match found {
+                                Some(t) => check(
+                                    "CreatePartitions",
+                                    &topic,
+                                    t.error_code,
+                                    t.error_message.as_ref(),
+                                ),
+                                None => Err(unanswered("CreatePartitions", &topic)),
+                            };
+                            (topic, result)
                         })
-                        .collect(),
-                );
-            let response = self.ask_controller(deadline, request).await?;
-            let results = topics
-                .iter()
-                .map(|(topic, _)| {
-                    let found = response.results.iter().find(|t| *t.name.0 == **topic);
-                    let result = match found {
-                        Some(t) => check(
-                            "CreatePartitions",
-                            *topic,
-                            t.error_code,
-                            t.error_message.as_ref(),
-                        ),
-                        None => Err(unanswered("CreatePartitions", *topic)),
-                    };
-                    ((*topic).to_owned(), result)
-                })
-                .collect();
-            self.cluster.request_refresh();
-            Ok(results)
-        })
-        .await
+                        .collect())
+                },
+            )
+            .await?;
+        self.cluster.request_refresh();
+        Ok(results)
     }
-}
-
-/// Another attempt, if the controller took none of them for a passing reason (it is elsewhere, or busy).
-fn retry_if_none_went<K>(results: PerItem<K, ()>) -> Result<PerItem<K, ()>, ClientError> {
-    let passing = |result: &Result<(), ClientError>| {
-        result
-            .as_ref()
-            .err()
-            .is_some_and(|e| e.remedy() == Remedy::Retry)
-    };
-    if !results.is_empty() && results.iter().all(|(_, result)| passing(result)) {
-        for (_, result) in results {
-            result?;
-        }
-        return Ok(Vec::new());
-    }
-    Ok(results)
 }
 
 fn creatable(topic: &NewTopic) -> CreatableTopic {

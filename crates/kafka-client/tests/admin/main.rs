@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod faults;
+
 use std::time::Duration;
 
-use kafka_broker::{ApiKey, Broker, BrokerConfig, Fault, FaultAction};
+use kafka_broker::{Broker, BrokerConfig};
 use kafka_client::{
     Admin, Client, ClientConfig, ClientError, ConfigOp, ConfigResource, Ensured, NewTopic,
     OffsetAt, PerItem, ProducerConfig, ProducerRecord, ResponseError, TopicPartition,
@@ -275,6 +277,23 @@ async fn groups_are_listed_described_and_deleted(bed: &Bed) {
     let described = only(bed.admin.describe_groups(&[&group]).await).unwrap();
     assert_eq!((&*described.state, described.members.len()), ("Empty", 0));
 
+    let partition = [offsets[0].0.clone()];
+    only(
+        bed.admin
+            .delete_group_offsets(&group, &partition)
+            .await
+            .unwrap(),
+    )
+    .unwrap();
+    assert!(bed.admin.group_offsets(&group).await.unwrap().is_empty());
+    only(
+        bed.admin
+            .alter_group_offsets(&group, &offsets)
+            .await
+            .unwrap(),
+    )
+    .unwrap();
+
     only(bed.admin.delete_groups(&[&group]).await).unwrap();
     let gone = only(bed.admin.delete_groups(&[&group]).await);
     assert_eq!(code(&gone), Some(ResponseError::GroupIdNotFound));
@@ -345,32 +364,4 @@ async fn the_cluster_is_described(bed: &Bed) {
     assert!(!cluster.cluster_id.is_empty());
     assert!(!cluster.brokers.is_empty());
     assert!(cluster.brokers.iter().all(|b| b.port > 0));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_outlive_passing_trouble_and_end_in_time() {
-    let bed = Bed::embedded().await;
-    let topic = bed.topic(1).await;
-    let faults = bed.broker.as_ref().unwrap().faults();
-    let partition = [TopicPartition::new(&*topic, 0)];
-    for action in [
-        FaultAction::Answer(ResponseError::NotLeaderOrFollower),
-        FaultAction::DropBefore,
-        FaultAction::DropAfter,
-    ] {
-        faults.inject(Fault::new(action).on(ApiKey::ListOffsets).times(2));
-        let found = bed.admin.list_offsets(&partition, OffsetAt::Latest).await;
-        only(found.unwrap()).unwrap();
-    }
-    let away = FaultAction::Answer(ResponseError::NotCoordinator);
-    faults.inject(Fault::new(away).on(ApiKey::OffsetFetch).times(2));
-    bed.admin.group_offsets("g").await.unwrap();
-
-    let mut config = ClientConfig::new(&bed.broker.as_ref().unwrap().bootstrap_servers());
-    config.request_timeout = Duration::from_millis(500);
-    let hasty = Client::new(config).unwrap().admin();
-    faults.inject(Fault::new(FaultAction::NeverAnswer).on(ApiKey::ListGroups));
-    let error = tokio::time::timeout(Duration::from_secs(5), hasty.list_groups()).await;
-    let error = error.unwrap().unwrap_err();
-    assert!(matches!(error, ClientError::Timeout { .. }), "{error}");
 }

@@ -1,0 +1,211 @@
+//! Attempts: how often and how long a call is made again.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+
+use kafka_wire::ResponseError;
+use tokio::time::{Instant, timeout_at};
+
+use super::{Admin, PerItem, unanswered};
+use crate::backoff::Backoff;
+use crate::error::{ClientError, Remedy};
+
+/// How often a broker has to say that there is no such topic before it is believed: with the waits in between, for about
+/// 0.7 s. A topic that was just made reaches the brokers one after the other, within a fraction of that.
+const UNKNOWN_TOPIC_ANSWERS: u32 = 5;
+
+/// How long a call goes on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// When the call has to be over.
+    pub(super) deadline: Instant,
+    /// How many more times "no such topic" is not yet believed.
+    doubts: u32,
+}
+
+impl Patience {
+    /// A topic or partition that is unknown is an answer at once: what is asked for is just that.
+    pub(super) fn takes_unknown(self) -> Self {
+        Self { doubts: 0, ..self }
+    }
+
+    /// The topics are known to exist, and are waited for.
+    pub(super) fn awaits_unknown(self) -> Self {
+        Self {
+            doubts: u32::MAX,
+            ..self
+        }
+    }
+
+    /// Whether this error is worth another attempt.
+    fn allows(&self, error: &ClientError) -> bool {
+        error.is_retriable() && (self.doubts > 0 || !is_unknown(error))
+    }
+}
+
+/// Whether the error says that a topic or partition does not exist.
+fn is_unknown(error: &ClientError) -> bool {
+    matches!(
+        error,
+        ClientError::UnknownPartition { .. }
+            | ClientError::Broker {
+                code: ResponseError::UnknownTopicOrPartition | ResponseError::UnknownTopicId,
+                ..
+            }
+    )
+}
+
+impl Admin {
+    /// The bounds of a call that begins now.
+    pub(super) fn patience(&self) -> Patience {
+        Patience {
+            deadline: Instant::now() + self.cluster.config().request_timeout,
+            doubts: UNKNOWN_TOPIC_ANSWERS - 1,
+        }
+    }
+
+    /// Makes attempts until one succeeds, fails for good, or the time is up.
+    pub(super) async fn attempts<T, F>(
+        &self,
+        what: &str,
+        mut patience: Patience,
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<T, ClientError>
+    where
+        F: Future<Output = Result<T, ClientError>>,
+    {
+        let mut backoff = Backoff::default();
+        let mut last = None;
+        loop {
+            let error = match timeout_at(patience.deadline, attempt()).await {
+                Ok(Ok(done)) => return Ok(done),
+                Ok(Err(error)) => error,
+                Err(_) => return Err(self.too_late(what, last)),
+            };
+            if !patience.allows(&error) {
+                return Err(error);
+            }
+            if is_unknown(&error) {
+                patience.doubts -= 1;
+            }
+            last = Some(error.to_string());
+            if !self.pause(what, patience, &mut backoff, &error).await {
+                return Err(self.too_late(what, last));
+            }
+        }
+    }
+
+    /// Makes attempts at several things: at all of them, then at those whose error is worth another attempt, until each has
+    /// its result or the time is up. An attempt is told which things it is for.
+    ///
+    /// It is an error of the call only if nothing has a result.
+    pub(super) async fn attempts_at_each<K, T, F>(
+        &self,
+        what: &str,
+        mut patience: Patience,
+        items: &[K],
+        mut attempt: impl FnMut(Vec<K>) -> F,
+    ) -> Result<PerItem<K, T>, ClientError>
+    where
+        K: Ord + Clone,
+        F: Future<Output = Result<PerItem<K, T>, ClientError>>,
+    {
+        let mut open = items.to_vec();
+        let mut settled = BTreeMap::new();
+        let mut backoff = Backoff::default();
+        let mut last = None;
+        while !open.is_empty() {
+            let failure = match timeout_at(patience.deadline, attempt(open.clone())).await {
+                Err(_) => Err(self.too_late(what, last.take())),
+                Ok(Err(error)) if !patience.allows(&error) => Err(error),
+                Ok(Err(error)) => {
+                    patience.doubts -= u32::from(is_unknown(&error));
+                    Ok(Some(error))
+                }
+                Ok(Ok(results)) => Ok(settle(results, &mut patience, &mut settled)),
+            };
+            open.retain(|item| !settled.contains_key(item));
+            let failure = match failure {
+                Ok(None) => break,
+                Ok(Some(error)) => {
+                    last = Some(error.to_string());
+                    if self.pause(what, patience, &mut backoff, &error).await {
+                        continue;
+                    }
+                    self.too_late(what, last.take())
+                }
+                Err(error) => error,
+            };
+            if settled.is_empty() {
+                return Err(failure);
+            }
+            for item in std::mem::take(&mut open) {
+                settled.insert(item, Err(failure.clone()));
+            }
+        }
+        Ok(items
+            .iter()
+            .map(|item| {
+                let result = settled.remove(item);
+                (
+                    item.clone(),
+                    result.unwrap_or_else(|| Err(unanswered("Admin", what))),
+                )
+            })
+            .collect())
+    }
+
+    /// Waits before another attempt, and meanwhile brings the metadata up to date if the error calls for that. `false` if
+    /// there is no time for another.
+    async fn pause(
+        &self,
+        what: &str,
+        patience: Patience,
+        backoff: &mut Backoff,
+        error: &ClientError,
+    ) -> bool {
+        tracing::debug!(what, %error, "trying again");
+        let next = Instant::now() + backoff.next();
+        if next >= patience.deadline {
+            return false;
+        }
+        if error.remedy() == Remedy::RefreshMetadata {
+            // Brokers that cannot be reached now may be so at the next attempt, which then has the error.
+            let _ = tokio::join!(self.cluster.refresh(next), tokio::time::sleep_until(next));
+        } else {
+            tokio::time::sleep_until(next).await;
+        }
+        true
+    }
+
+    fn too_late(&self, what: &str, last: Option<String>) -> ClientError {
+        ClientError::Timeout {
+            what: what.to_owned(),
+            after: self.cluster.config().request_timeout,
+            last,
+        }
+    }
+}
+
+/// Keeps the results that are final. Returns the error of one that is not.
+fn settle<K: Ord, T>(
+    results: PerItem<K, T>,
+    patience: &mut Patience,
+    settled: &mut BTreeMap<K, Result<T, ClientError>>,
+) -> Option<ClientError> {
+    let mut open = None;
+    let mut doubted = false;
+    for (item, result) in results {
+        match result {
+            Err(error) if patience.allows(&error) => {
+                doubted |= is_unknown(&error);
+                open = Some(error);
+            }
+            result => {
+                settled.insert(item, result);
+            }
+        }
+    }
+    patience.doubts -= u32::from(doubted);
+    open
+}
