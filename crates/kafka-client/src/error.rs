@@ -1,9 +1,15 @@
 //! Errors, and the one place that decides which of them may be tried again.
+//!
+//! [`Remedy`] is what an error code calls for wherever it has no meaning of its own: metadata, coordinators, admin requests.
+//! Where codes say more, a verdict says what: [`ProduceVerdict`] about a batch and its sequence, [`FetchVerdict`] about an
+//! offset, [`GroupVerdict`] about a member and its generation. What is then done is decided where the state is.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_wire::{ResponseError, WireError};
+
+use crate::producer::ProduceError;
 
 /// What must be done before an operation that failed is worth another attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +41,9 @@ impl Remedy {
             | E::OffsetNotAvailable
             | E::KafkaStorageError
             | E::ListenerNotFound
-            | E::BrokerNotAvailable => Self::RefreshMetadata,
+            | E::BrokerNotAvailable
+            // The broker lost the connection to the one that it passed the request on to (KIP-590).
+            | E::NetworkException => Self::RefreshMetadata,
             // A topic that was just made reaches the brokers one after the other. Whoever asks bounds the waiting.
             E::UnknownTopicOrPartition | E::UnknownTopicId | E::InconsistentTopicId => {
                 Self::RefreshMetadata
@@ -54,6 +62,7 @@ impl Remedy {
             | E::ConcurrentTransactions
             | E::FetchSessionIdNotFound
             | E::InvalidFetchSessionEpoch
+            | E::FetchSessionTopicIdError
             | E::PreferredLeaderNotAvailable => Self::Retry,
             // The bytes were damaged on the way: the same batch again is another try, not another batch.
             E::CorruptMessage => Self::Retry,
@@ -73,6 +82,139 @@ impl Remedy {
             // Another attempt gets the same bytes and the same answer.
             WireError::UnsupportedVersion { .. } | WireError::Malformed { .. } => Self::Fatal,
             _ => Self::Fatal,
+        }
+    }
+}
+
+/// What a broker's error says of a batch that was produced with a sequence (KIP-98, KIP-360).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ProduceVerdict {
+    /// The batch is in the log.
+    Written,
+    /// The same batch under the same sequence may be sent again.
+    Retry {
+        /// Whether this attempt may have been written in spite of the error.
+        maybe_written: bool,
+    },
+    /// The batch was not written, because the broker does not go on from what it knows of the producer. The same sequence will not do; whether a
+    /// new one may is up to the batches before it.
+    SequenceLost,
+    /// Refused for good.
+    Refused {
+        /// Whether this attempt may have been written in spite of the error.
+        maybe_written: bool,
+    },
+}
+
+impl ProduceVerdict {
+    pub(crate) fn of(code: ResponseError) -> Self {
+        use ResponseError as E;
+        match code {
+            // The answer to an earlier attempt was lost, and the broker still has its sequence in memory.
+            E::DuplicateSequenceNumber => Self::Written,
+            // A batch before it did not arrive.
+            E::OutOfOrderSequenceNumber
+            // Retention or a restart took all that the broker knew of the producer (KIP-360).
+            | E::UnknownProducerId
+            // The epoch was counted up by us and the answers to the old epoch come late, or the broker knows a later one.
+            | E::InvalidProducerEpoch
+            // The id expired.
+            | E::InvalidProducerIdMapping => Self::SequenceLost,
+            code => {
+                let maybe_written = Self::may_have_been_written(code);
+                match Remedy::of(code) {
+                    Remedy::Fatal => Self::Refused { maybe_written },
+                    Remedy::Retry | Remedy::RefreshMetadata | Remedy::FindCoordinator => {
+                        Self::Retry { maybe_written }
+                    }
+                }
+            }
+        }
+    }
+
+    /// A request that failed as a whole. The idempotent producer may always repeat it; the delivery timeout ends that.
+    pub(crate) fn of_wire(error: &WireError) -> Self {
+        Self::Retry {
+            // If no version was agreed on, nothing was sent. Of all else only the answer is known to be missing.
+            maybe_written: !matches!(error, WireError::UnsupportedVersion { .. }),
+        }
+    }
+
+    fn may_have_been_written(code: ResponseError) -> bool {
+        use ResponseError as E;
+        match code {
+            // It was appended, and the replicas did not follow in time.
+            E::RequestTimedOut | E::NotEnoughReplicasAfterAppend => true,
+            // The leadership ended, perhaps while the appended batch waited for the replicas.
+            E::NotLeaderOrFollower
+            | E::FencedLeaderEpoch
+            | E::LeaderNotAvailable
+            | E::ReplicaNotAvailable
+            | E::BrokerNotAvailable => true,
+            // The disk failed in the midst of it, or nobody knows what did.
+            E::KafkaStorageError | E::UnknownServerError | E::NetworkException => true,
+            // All others are found out before anything is written.
+            _ => false,
+        }
+    }
+}
+
+/// What a broker's error says of a partition that was fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FetchVerdict {
+    /// The offset is not in this replica's log.
+    OutOfRange,
+    /// Wait a little, and look at the metadata: the replica or the connection may be the wrong one.
+    Retry,
+    /// Reading cannot go on.
+    Fatal,
+}
+
+impl FetchVerdict {
+    pub(crate) fn of(code: ResponseError) -> Self {
+        match code {
+            // The reset policy decides, if it was the leader who said so (KIP-392).
+            ResponseError::OffsetOutOfRange => Self::OutOfRange,
+            code => match Remedy::of(code) {
+                Remedy::Fatal => Self::Fatal,
+                Remedy::Retry | Remedy::RefreshMetadata | Remedy::FindCoordinator => Self::Retry,
+            },
+        }
+    }
+}
+
+/// What a coordinator's error says of a member of a group: of its joins, syncs, heartbeats and commits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GroupVerdict {
+    /// A new member is to join again under the id that it was given (KIP-394).
+    MemberIdRequired,
+    /// The group is between two generations: join it.
+    Rebalance,
+    /// The session is over or the group was forgotten: join as a new member. What was owned is lost.
+    UnknownMember,
+    /// The group went on without this member, which still belongs to it: join again. What was owned is lost.
+    IllegalGeneration,
+    /// Another process goes by the same instance id (KIP-345). To join again would only fence that one in turn.
+    Fenced,
+    /// Wait a little; the coordinator may be elsewhere by then.
+    Retry,
+    /// The group will not have this member.
+    Fatal,
+}
+
+impl GroupVerdict {
+    pub(crate) fn of(code: ResponseError) -> Self {
+        use ResponseError as E;
+        match code {
+            E::MemberIdRequired => Self::MemberIdRequired,
+            E::RebalanceInProgress => Self::Rebalance,
+            E::UnknownMemberId => Self::UnknownMember,
+            E::IllegalGeneration => Self::IllegalGeneration,
+            E::FencedInstanceId => Self::Fenced,
+            code => match Remedy::of(code) {
+                Remedy::Fatal => Self::Fatal,
+                Remedy::Retry | Remedy::RefreshMetadata | Remedy::FindCoordinator => Self::Retry,
+            },
         }
     }
 }
@@ -163,4 +305,41 @@ impl ClientError {
     pub fn is_retriable(&self) -> bool {
         self.remedy() != Remedy::Fatal
     }
+
+    /// Whether this says that a topic or partition does not exist: so does a broker that has not heard of a new one yet. How often to ask again
+    /// is up to who asks.
+    pub(crate) fn is_unknown_topic(&self) -> bool {
+        match self {
+            Self::UnknownPartition { .. } => true,
+            Self::Broker { code, .. } => matches!(
+                code,
+                ResponseError::UnknownTopicOrPartition | ResponseError::UnknownTopicId
+            ),
+            _ => false,
+        }
+    }
 }
+
+impl ProduceError {
+    /// Whether sending the same record again later may succeed, as far as the error tells.
+    pub fn is_retriable(&self) -> bool {
+        match self {
+            // The cluster was away for too long. (Whether the record may be doubled is another question.)
+            Self::DeliveryTimeout { .. } | Self::UnknownFate { .. } => true,
+            // So it was, if the time for it ran out; otherwise the error tells.
+            Self::Metadata { source, .. } | Self::ProducerId(source) => {
+                source.is_retriable() || matches!(**source, ClientError::Timeout { .. })
+            }
+            // What could be repeated was, until the broker or the record itself gave a reason not to.
+            Self::Refused { .. }
+            | Self::RecordTooLarge { .. }
+            | Self::UnknownPartition { .. }
+            | Self::Compression { .. } => false,
+            // This producer sends nothing any more.
+            Self::Closed { .. } => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,6 @@
 //! error says that it may be: [`ProduceError::may_have_been_written`]. A batch whose fate is unknown is never sent under a new
 //! producer id or epoch.
 
-mod answer;
 mod delivery;
 mod error;
 mod manager;

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 
-use kafka_wire::ResponseError;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Admin, PerItem, unanswered};
@@ -39,20 +38,8 @@ impl Patience {
 
     /// Whether this error is worth another attempt.
     fn allows(&self, error: &ClientError) -> bool {
-        error.is_retriable() && (self.doubts > 0 || !is_unknown(error))
+        error.is_retriable() && (self.doubts > 0 || !error.is_unknown_topic())
     }
-}
-
-/// Whether the error says that a topic or partition does not exist.
-fn is_unknown(error: &ClientError) -> bool {
-    matches!(
-        error,
-        ClientError::UnknownPartition { .. }
-            | ClientError::Broker {
-                code: ResponseError::UnknownTopicOrPartition | ResponseError::UnknownTopicId,
-                ..
-            }
-    )
 }
 
 impl Admin {
@@ -85,7 +72,7 @@ impl Admin {
             if !patience.allows(&error) {
                 return Err(error);
             }
-            if is_unknown(&error) {
+            if error.is_unknown_topic() {
                 patience.doubts -= 1;
             }
             last = Some(error.to_string());
@@ -119,7 +106,7 @@ impl Admin {
                 Err(_) => Err(self.too_late(what, last.take())),
                 Ok(Err(error)) if !patience.allows(&error) => Err(error),
                 Ok(Err(error)) => {
-                    patience.doubts -= u32::from(is_unknown(&error));
+                    patience.doubts -= u32::from(error.is_unknown_topic());
                     Ok(Some(error))
                 }
                 Ok(Ok(results)) => Ok(settle(results, &mut patience, &mut settled)),
@@ -198,7 +185,7 @@ fn settle<K: Ord, T>(
     for (item, result) in results {
         match result {
             Err(error) if patience.allows(&error) => {
-                doubted |= is_unknown(&error);
+                doubted |= error.is_unknown_topic();
                 open = Some(error);
             }
             result => {

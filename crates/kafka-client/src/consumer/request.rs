@@ -17,7 +17,7 @@ use super::decode::{Chunk, end_of};
 use super::error::ConsumerError;
 use super::fetcher::Shared;
 use super::slot::{Slot, SlotState, Start};
-use crate::error::Remedy;
+use crate::error::FetchVerdict;
 
 /// How long a replica that the leader named is fetched from before the leader is asked again, as long as metadata lives
 /// in Kafka's clients (KIP-392).
@@ -183,25 +183,25 @@ fn refused(
     received: &mut Received,
 ) -> Option<ConsumerError> {
     tracing::debug!(partition = %pick.slot.id, offset = pick.offset, %code, "fetch of a partition failed");
-    if code == ResponseError::OffsetOutOfRange {
-        // A replica may be behind: the leader decides (KIP-392). And what is in memory is handed out first.
-        if !from_replica && state.position == Some(state.fetch_offset) {
+    match FetchVerdict::of(code) {
+        // What is in memory is handed out first; and a replica may be behind: the leader decides.
+        FetchVerdict::OutOfRange if !from_replica && state.position == Some(state.fetch_offset) => {
             state.start = Start::NeedsReset(Some(pick.offset));
-        } else {
-            state.hold_back();
+            None
         }
-        return None;
-    }
-    match Remedy::of(code) {
-        Remedy::Fatal => Some(ConsumerError::Fetch {
-            partition: pick.slot.id.clone(),
-            code,
-        }),
-        Remedy::Retry | Remedy::RefreshMetadata | Remedy::FindCoordinator => {
+        FetchVerdict::OutOfRange => {
+            state.hold_back();
+            None
+        }
+        FetchVerdict::Retry => {
             state.hold_back();
             received.refresh = true;
             None
         }
+        FetchVerdict::Fatal => Some(ConsumerError::Fetch {
+            partition: pick.slot.id.clone(),
+            code,
+        }),
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use super::coordinator::{Coordinator, Lane};
 use crate::backoff::Backoff;
 use crate::consumer::{ConsumerError, LostReason, Slot, TopicPartition};
-use crate::error::{ClientError, Remedy};
+use crate::error::{ClientError, GroupVerdict};
 
 /// The partitions that a commit of several did not commit. The others were committed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -376,16 +376,20 @@ fn settle(
         };
         entry.last_error = Some(code.to_string());
         coordinator.heed(code);
-        match verdict(code) {
-            Verdict::Again => again.push(entry),
-            Verdict::Refused => {
+        match GroupVerdict::of(code) {
+            GroupVerdict::Retry => again.push(entry),
+            // The membership decides: a new generation is on its way, or the partitions are lost.
+            GroupVerdict::Rebalance
+            | GroupVerdict::IllegalGeneration
+            | GroupVerdict::UnknownMember
+            | GroupVerdict::Fenced => {
                 let _ = refusals.try_send(Refusal {
                     generation: sender.generation,
                     code,
                 });
                 again.push(entry);
             }
-            Verdict::Final => {
+            GroupVerdict::Fatal | GroupVerdict::MemberIdRequired => {
                 let error = ConsumerError::Commit {
                     partition: entry.slot.id.clone(),
                     offset: entry.offset,
@@ -396,26 +400,6 @@ fn settle(
         }
     }
     again
-}
-
-/// What an answer to a commit means.
-enum Verdict {
-    Again,
-    /// The membership decides: a new generation is on its way, or the partitions are lost.
-    Refused,
-    Final,
-}
-
-fn verdict(code: ResponseError) -> Verdict {
-    use ResponseError as E;
-    match code {
-        E::RebalanceInProgress
-        | E::IllegalGeneration
-        | E::UnknownMemberId
-        | E::FencedInstanceId => Verdict::Refused,
-        code if Remedy::of(code) == Remedy::Fatal => Verdict::Final,
-        _ => Verdict::Again,
-    }
 }
 
 /// The request did not come through, or its answer did not: a commit may be repeated.

@@ -19,7 +19,7 @@ use kafka_wire::ResponseError;
 use super::assignor::Member;
 use super::state::GroupPhase;
 use crate::consumer::{LostReason, TopicPartition};
-use crate::error::Remedy;
+use crate::error::GroupVerdict;
 
 /// What happened.
 #[derive(Debug, Clone)]
@@ -226,18 +226,18 @@ impl Membership {
     }
 
     fn join_refused(&mut self, code: ResponseError, member_id: Arc<str>) -> Vec<Action> {
-        use ResponseError as E;
-        match code {
-            // KIP-394: the id first, so that members that give up while joining leave nothing behind.
-            E::MemberIdRequired => {
+        match GroupVerdict::of(code) {
+            // The id first, so that members that give up while joining leave nothing behind.
+            GroupVerdict::MemberIdRequired => {
                 self.member_id = member_id;
                 self.join(false)
             }
-            E::UnknownMemberId => self.start_over(LostReason::UnknownMember, true),
-            E::IllegalGeneration => self.start_over(LostReason::IllegalGeneration, false),
-            E::RebalanceInProgress => self.join(true),
-            code if Remedy::of(code) == Remedy::Fatal => self.fail(code),
-            _ => self.join(true),
+            GroupVerdict::UnknownMember => self.start_over(LostReason::UnknownMember, true),
+            GroupVerdict::IllegalGeneration => {
+                self.start_over(LostReason::IllegalGeneration, false)
+            }
+            GroupVerdict::Rebalance | GroupVerdict::Retry => self.join(true),
+            GroupVerdict::Fenced | GroupVerdict::Fatal => self.fail(code),
         }
     }
 
@@ -257,31 +257,34 @@ impl Membership {
     }
 
     fn sync_refused(&mut self, code: ResponseError) -> Vec<Action> {
-        use ResponseError as E;
-        match code {
-            E::UnknownMemberId => self.start_over(LostReason::UnknownMember, true),
-            E::IllegalGeneration => self.start_over(LostReason::IllegalGeneration, false),
+        match GroupVerdict::of(code) {
+            GroupVerdict::UnknownMember => self.start_over(LostReason::UnknownMember, true),
+            GroupVerdict::IllegalGeneration => {
+                self.start_over(LostReason::IllegalGeneration, false)
+            }
             // Another rebalance began before this one was done.
-            E::RebalanceInProgress => self.join(false),
-            code if Remedy::of(code) == Remedy::Fatal => self.fail(code),
-            _ => self.join(true),
+            GroupVerdict::Rebalance => self.join(false),
+            GroupVerdict::Retry => self.join(true),
+            GroupVerdict::Fenced | GroupVerdict::Fatal | GroupVerdict::MemberIdRequired => {
+                self.fail(code)
+            }
         }
     }
 
     /// The answer to a heartbeat or commit of this generation.
     fn refused(&mut self, code: ResponseError) -> Vec<Action> {
-        use ResponseError as E;
-        match (self.phase, code) {
+        use GroupVerdict as V;
+        match (self.phase, GroupVerdict::of(code)) {
             // A join or sync under way brings its own answer. While draining it is known.
-            (Phase::Stable, E::RebalanceInProgress) => self.rejoin(),
-            (_, E::RebalanceInProgress) | (Phase::Idle | Phase::Leaving, _) => Vec::new(),
-            (_, E::FencedInstanceId) => self.fail(code),
+            (Phase::Stable, V::Rebalance) => self.rejoin(),
+            (_, V::Rebalance) | (Phase::Idle | Phase::Leaving, _) => Vec::new(),
+            (_, V::Fenced) => self.fail(code),
             // A member that rejoins learns from the answer to that what became of its generation.
             (Phase::Joining, _) => Vec::new(),
-            (_, E::UnknownMemberId) => self.start_over(LostReason::UnknownMember, true),
-            (_, E::IllegalGeneration) => self.start_over(LostReason::IllegalGeneration, false),
-            (_, code) if Remedy::of(code) == Remedy::Fatal => self.fail(code),
-            _ => Vec::new(),
+            (_, V::UnknownMember) => self.start_over(LostReason::UnknownMember, true),
+            (_, V::IllegalGeneration) => self.start_over(LostReason::IllegalGeneration, false),
+            (_, V::Fatal | V::MemberIdRequired) => self.fail(code),
+            (_, V::Retry) => Vec::new(),
         }
     }
 
@@ -374,10 +377,9 @@ impl Membership {
     }
 
     fn fail(&mut self, code: ResponseError) -> Vec<Action> {
-        let reason = if code == ResponseError::FencedInstanceId {
-            LostReason::Fenced
-        } else {
-            LostReason::GroupFailed
+        let reason = match GroupVerdict::of(code) {
+            GroupVerdict::Fenced => LostReason::Fenced,
+            _ => LostReason::GroupFailed,
         };
         let owned = std::mem::take(&mut self.owned);
         let mut actions = Vec::new();

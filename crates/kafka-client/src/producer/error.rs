@@ -108,16 +108,6 @@ impl ProduceError {
         }
     }
 
-    /// Whether sending the same record again later may succeed, as far as the error tells.
-    pub fn is_retriable(&self) -> bool {
-        match self {
-            Self::DeliveryTimeout { .. } | Self::UnknownFate { .. } => true,
-            Self::Metadata { source, .. } | Self::ProducerId(source) => {
-                source.is_retriable() || matches!(**source, ClientError::Timeout { .. })
-            }
-            _ => false,
-        }
-    }
     /// Whether it is the record that cannot be written, or one of its batch: it is too large, or the broker finds it
     /// invalid. Other records can be.
     pub fn is_of_record(&self) -> bool {

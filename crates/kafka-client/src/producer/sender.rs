@@ -17,7 +17,6 @@ use kafka_wire::messages::{ProduceRequest, ProduceResponse, TopicName};
 use kafka_wire::{Connection, ResponseError, StrBytes, WireError};
 use tokio::time::Instant;
 
-use super::answer::classify;
 use super::delivery::Ack;
 use super::error::ProduceError;
 use super::partition::{Flight, Mailbox, Partition, Payload, Taken, Visit};
@@ -25,7 +24,7 @@ use super::sequencer::{Answer, End, Ended, Identity};
 use super::shared::Shared;
 use crate::backoff::Backoff;
 use crate::cluster::Purpose;
-use crate::error::ClientError;
+use crate::error::{ClientError, ProduceVerdict};
 
 type Connecting = Pin<Box<dyn Future<Output = Result<Arc<Connection>, ClientError>> + Send>>;
 type InFlight = Pin<Box<dyn Future<Output = Landing> + Send>>;
@@ -307,10 +306,9 @@ impl Sender {
             }
             Err(error) => {
                 tracing::debug!(broker = self.mailbox.node, %error, "a produce request failed");
-                // All that is known is that no version was agreed on: then nothing was sent.
-                let maybe_written = !matches!(error, WireError::UnsupportedVersion { .. });
+                let answer = Answer::from(ProduceVerdict::of_wire(&error));
                 for passenger in landing.passengers {
-                    self.settle(passenger, Answer::Again { maybe_written }, None);
+                    self.settle(passenger, answer, None);
                 }
                 self.shared.cluster.request_refresh();
             }
@@ -353,7 +351,7 @@ impl Sender {
             self.settle(passenger, Answer::Written, Some(response));
             return;
         };
-        let answer = classify(code);
+        let answer = Answer::from(ProduceVerdict::of(code));
         let partition = &passenger.partition;
         match answer {
             Answer::Written => {

@@ -10,6 +10,8 @@
 
 use std::collections::VecDeque;
 
+use crate::error::ProduceVerdict;
+
 /// Producer id and epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Identity {
@@ -35,6 +37,17 @@ pub(crate) enum Answer {
     Disordered,
     /// Refused for good. This attempt may have been written nevertheless, or it certainly was not.
     Refused { maybe_written: bool },
+}
+
+impl From<ProduceVerdict> for Answer {
+    fn from(verdict: ProduceVerdict) -> Self {
+        match verdict {
+            ProduceVerdict::Written => Self::Written,
+            ProduceVerdict::Retry { maybe_written } => Self::Again { maybe_written },
+            ProduceVerdict::SequenceLost => Self::Disordered,
+            ProduceVerdict::Refused { maybe_written } => Self::Refused { maybe_written },
+        }
+    }
 }
 
 /// How a batch ended.
