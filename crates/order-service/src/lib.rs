@@ -65,8 +65,7 @@ pub fn build(
     })?;
     Ok(
         application.with_task("outbox relay", move |stop| async move {
-            relay.run(stop).await;
-            Ok::<(), BoxError>(())
+            relay.run(stop).await.map_err(BoxError::from)
         }),
     )
 }

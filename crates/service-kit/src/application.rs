@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::task::{Id, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::{Routes, serve};
@@ -25,9 +26,11 @@ pub struct Application {
     address: SocketAddr,
     routes: Routes,
     tasks: Vec<(&'static str, Task)>,
+    ends: Vec<End>,
     grace: Duration,
 }
 
+type End = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
 type Task = Box<dyn FnOnce(CancellationToken) -> BoxFuture<'static, Result<(), BoxError>> + Send>;
 
 /// Why a service ended before it was told to.
@@ -67,6 +70,7 @@ impl Application {
             address,
             routes,
             tasks: Vec::new(),
+            ends: Vec::new(),
             grace: GRACE,
         })
     }
@@ -84,6 +88,17 @@ impl Application {
     {
         self.tasks
             .push((name, Box::new(move |stop| task(stop).boxed())));
+        self
+    }
+
+    /// And with this at the end, when every task has ended: here what they share is closed. It is cut when the grace is
+    /// over, as they are.
+    #[must_use]
+    pub fn with_end<F>(mut self, end: impl FnOnce() -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.ends.push(Box::new(move || end().boxed()));
         self
     }
 
@@ -113,6 +128,7 @@ impl Application {
             address,
             routes,
             tasks,
+            ends,
             grace,
         } = self;
         let stop = stop.child_token();
@@ -139,7 +155,14 @@ impl Application {
             failed = running.first_failure() => failed,
         };
         stop.cancel();
-        let late = running.drain(grace).await;
+        // A little more than the connections have, so that they are cut by their own server.
+        let deadline = Instant::now() + grace + Duration::from_millis(200);
+        let late = running.drain(deadline).await;
+        for end in ends {
+            if tokio::time::timeout_at(deadline, end()).await.is_err() {
+                tracing::warn!(service, "what the tasks shared was not closed in time");
+            }
+        }
         tracing::info!(service, "service has stopped");
         failed.or(late).map_or(Ok(()), Err)
     }
@@ -191,7 +214,7 @@ impl Running {
     }
 
     /// Waits for all tasks, cuts those that take longer; the first failure among them.
-    async fn drain(&mut self, grace: Duration) -> Option<ApplicationError> {
+    async fn drain(&mut self, deadline: Instant) -> Option<ApplicationError> {
         let all = async {
             let mut first = None;
             while !self.set.is_empty() {
@@ -200,8 +223,7 @@ impl Running {
             }
             first
         };
-        // A little more than the connections have, so that they are cut by their own server.
-        match tokio::time::timeout(grace + Duration::from_millis(200), all).await {
+        match tokio::time::timeout_at(deadline, all).await {
             Ok(first) => first,
             Err(_) => {
                 tracing::warn!(

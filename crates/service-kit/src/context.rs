@@ -102,24 +102,25 @@ impl Context {
         let offsets = offsets::route(self.client.admin(), name, topics, worker.membership());
         let routes: Routes = routes(health.route().or(offsets).unify().or(api).unify());
         let client = self.client.clone();
-        let application = Application::build(name, listener, routes)?.with_task(
-            "worker",
-            move |stop: CancellationToken| async move {
-                let started = async {
-                    until_done("prepare the store", &start).await;
-                    until_done("make the topics", || ensure_topics(&client)).await;
-                };
-                if stop.run_until_cancelled(started).await.is_some() {
-                    worker.run(stop).await;
-                }
-                // A service that is told to stop has acknowledged what it has committed; the rest is done again.
-                if let Err(error) = producer.close(CLOSE).await {
-                    tracing::warn!(%error, "records were left unpublished");
-                }
-                Ok::<(), BoxError>(())
-            },
-        );
-        Ok(application)
+        let work = move |stop: CancellationToken| async move {
+            let started = async {
+                until_done("prepare the store", &start).await;
+                until_done("make the topics", || ensure_topics(&client)).await;
+            };
+            if stop.run_until_cancelled(started).await.is_some() {
+                worker.run(stop).await?;
+            }
+            Ok::<(), BoxError>(())
+        };
+        // Other tasks publish with it too, so it is closed after all of them.
+        let close = move || async move {
+            // A service that is told to stop has acknowledged what it has committed; the rest is done again.
+            if let Err(error) = producer.close(CLOSE).await {
+                tracing::warn!(%error, "records were left unpublished");
+            }
+        };
+        let application = Application::build(name, listener, routes)?;
+        Ok(application.with_task("worker", work).with_end(close))
     }
 
     fn health(&self, health: Health) -> Health {

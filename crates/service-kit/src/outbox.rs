@@ -2,22 +2,30 @@
 //!
 //! The document is stored first, marked as unpublished, and that is what the caller is told. The relay publishes it and,
 //! once Kafka has it, removes the mark. Kafka away, or a crash at any point in between, leaves the mark: the relay finds
-//! it and publishes again, with the same event id.
+//! it and publishes again, with the same event id. It looks at its start, after a failure, and once in a while: nobody may
+//! have told it of a document, since whoever stored it never learnt that it did, or died before it could tell.
 
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use contracts::{EncodeError, Message};
 use kafka_client::{ProduceError, Producer};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::publish::publish;
-use crate::store::{Collection, Document, Filter, StoreError, Versioned};
+use crate::store::{Collection, Document, Filter, Listing, StoreError, Versioned};
 
 /// Documents that are published together.
 const BATCH: usize = 500;
 /// Documents that wait for the relay in memory. What does not fit is found in the store.
 const QUEUE: usize = 10_000;
+/// How often the store is searched, unless told otherwise.
+const SEARCH: Duration = Duration::from_secs(5);
 /// The first and the longest wait after a failure.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 /// How long a stopping relay may take for what it has begun.
@@ -61,7 +69,12 @@ pub struct Relay<T: OutboxDocument> {
     collection: Collection<T>,
     producer: Producer,
     queue: mpsc::Receiver<T>,
+    /// False once every outbox is gone.
+    open: bool,
     overflow: std::sync::Arc<tokio::sync::Notify>,
+    search_interval: Duration,
+    /// What the last search in between found.
+    found: BTreeSet<T::Id>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +85,17 @@ enum RelayError {
     Produce(#[from] ProduceError),
     #[error(transparent)]
     Encode(#[from] EncodeError),
+}
+
+impl RelayError {
+    /// Whether it is a document that cannot be published, and others can.
+    fn is_of_document(&self) -> bool {
+        match self {
+            Self::Store(_) => false,
+            Self::Produce(error) => error.is_of_record(),
+            Self::Encode(_) => true,
+        }
+    }
 }
 
 impl<T: OutboxDocument> Relay<T> {
@@ -88,69 +112,104 @@ impl<T: OutboxDocument> Relay<T> {
                 collection,
                 producer,
                 queue,
+                open: true,
                 overflow,
+                search_interval: SEARCH,
+                found: BTreeSet::new(),
             },
             outbox,
         )
     }
 
+    /// And searches the store so often for documents that it was not told of. What two searches in a row find is published,
+    /// so such a document waits for between one and two of these times. Default 5 s, at least 1 ms.
+    #[must_use]
+    pub fn with_search_interval(mut self, interval: Duration) -> Self {
+        self.search_interval = interval.max(Duration::from_millis(1));
+        self
+    }
+
     /// Publishes until `stop`, and first of all what an earlier run left behind.
-    pub async fn run(mut self, stop: CancellationToken) {
-        let publishing = async {
-            let mut behind = true;
-            let mut backoff = BACKOFF.0;
-            while !stop.is_cancelled() {
-                let step = if behind {
-                    self.publish_backlog().await
-                } else {
-                    self.publish_next(&stop).await
-                };
-                match step {
-                    Ok(more) => {
-                        behind = more;
-                        backoff = BACKOFF.0;
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, collection = T::COLLECTION, "cannot publish, trying again");
-                        behind = true;
-                        stop.run_until_cancelled(tokio::time::sleep(backoff)).await;
-                        backoff = (backoff * 2).min(BACKOFF.1);
-                    }
-                }
-            }
-        };
+    ///
+    /// # Errors
+    ///
+    /// A [`ProduceError`] that is [the producer's](ProduceError::is_of_producer): nothing can be published with it any more.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), ProduceError> {
         let overdue = async {
             stop.cancelled().await;
             tokio::time::sleep(STOP).await;
         };
         // What is under way is either finished in this time or found again by the next run.
         tokio::select! {
-            () = publishing => {}
-            () = overdue => {}
+            ended = self.publish_until(&stop) => ended,
+            () = overdue => Ok(()),
         }
     }
 
+    async fn publish_until(&mut self, stop: &CancellationToken) -> Result<(), ProduceError> {
+        let first = Instant::now() + self.search_interval;
+        let mut search = tokio::time::interval_at(first, self.search_interval);
+        search.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut behind = true;
+        let mut backoff = BACKOFF.0;
+        while !stop.is_cancelled() {
+            let step = if behind {
+                self.publish_backlog().await
+            } else {
+                self.publish_next(&mut search, stop).await
+            };
+            match step {
+                Ok(more) => {
+                    behind = more;
+                    backoff = BACKOFF.0;
+                }
+                Err(RelayError::Produce(error)) if error.is_of_producer() => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%error, collection = T::COLLECTION, "cannot publish, trying again");
+                    behind = true;
+                    stop.run_until_cancelled(tokio::time::sleep(backoff)).await;
+                    backoff = (backoff * 2).min(BACKOFF.1);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Waits for new documents and publishes them. Returns whether there are others to be found in the store.
-    async fn publish_next(&mut self, stop: &CancellationToken) -> Result<bool, RelayError> {
+    async fn publish_next(
+        &mut self,
+        search: &mut Interval,
+        stop: &CancellationToken,
+    ) -> Result<bool, RelayError> {
         let mut documents = Vec::new();
         tokio::select! {
-            biased; // What is queued goes before what the store would be searched for.
-            received = self.queue.recv_many(&mut documents, BATCH) => if received == 0 {
-                stop.cancelled().await; // every outbox is gone: there will be nothing more
-            },
-            () = self.overflow.notified() => return Ok(true),
+            // The queue comes last: under load it is never empty, and nothing behind it would have its turn.
+            biased;
             () = stop.cancelled() => return Ok(false),
+            _ = search.tick() => return self.find_left_behind().await,
+            () = self.overflow.notified() => return Ok(true),
+            received = self.queue.recv_many(&mut documents, BATCH), if self.open => {
+                self.open = received > 0;
+            }
         }
         self.publish_all(documents).await?;
         Ok(false)
+    }
+
+    /// Whether the store holds something unpublished that it held at the search before, too. What is there for the first
+    /// time may be on its way through the queue, or in the hands of another replica.
+    async fn find_left_behind(&mut self) -> Result<bool, RelayError> {
+        let listing = self.list_unpublished().await?;
+        let ids = listing.items.iter().map(|found| found.document.id());
+        let before = std::mem::replace(&mut self.found, ids.collect());
+        Ok(!self.found.is_disjoint(&before))
     }
 
     /// Publishes what the store says is unpublished. Returns whether there may be more.
     async fn publish_backlog(&mut self) -> Result<bool, RelayError> {
         // These are in the store as well; left in the queue they would be published twice.
         while self.queue.try_recv().is_ok() {}
-        let filter = Filter::all().and(T::UNPUBLISHED, true);
-        let listing = self.collection.list(&filter, None, BATCH).await?;
+        let listing = self.list_unpublished().await?;
         let more = listing.next.is_some();
         if !listing.items.is_empty() {
             tracing::info!(
@@ -159,20 +218,50 @@ impl<T: OutboxDocument> Relay<T> {
                 "publishing what was left unpublished"
             );
         }
-        self.publish_all(
-            listing
-                .items
-                .into_iter()
-                .map(|found| found.document)
-                .collect(),
-        )
-        .await?;
-        Ok(more)
+        let documents = listing.items.into_iter().map(|found| found.document);
+        let published = self.publish_all(documents.collect()).await?;
+        // The same that cannot be published would be listed again at once.
+        Ok(more && published > 0)
     }
 
-    async fn publish_all(&mut self, documents: Vec<T>) -> Result<(), RelayError> {
+    async fn list_unpublished(&self) -> Result<Listing<T>, StoreError> {
+        let filter = Filter::all().and(T::UNPUBLISHED, true);
+        self.collection.list(&filter, None, BATCH).await
+    }
+
+    /// Publishes the documents and removes their marks. Returns how many could be published.
+    async fn publish_all(&self, mut documents: Vec<T>) -> Result<usize, RelayError> {
+        match self.send(&documents).await {
+            Err(error) if error.is_of_document() => documents = self.send_each(documents).await?,
+            sent => sent?,
+        }
+        self.remove_marks(&documents).await?;
+        Ok(documents.len())
+    }
+
+    async fn send(&self, documents: &[T]) -> Result<(), RelayError> {
         let messages: Vec<Message> = documents.iter().map(T::message).collect::<Result<_, _>>()?;
-        publish(&self.producer, &messages).await?;
+        Ok(publish(&self.producer, &messages).await?)
+    }
+
+    /// Publishes one after the other, so that one that cannot be published does not keep back the rest. Returns those that
+    /// are published.
+    async fn send_each(&self, documents: Vec<T>) -> Result<Vec<T>, RelayError> {
+        let mut sent = Vec::with_capacity(documents.len());
+        for document in documents {
+            match self.send(std::slice::from_ref(&document)).await {
+                Ok(()) => sent.push(document),
+                // It keeps its mark: with another version, or another bound of the topic, it may go out.
+                Err(error) if error.is_of_document() => {
+                    tracing::error!(%error, collection = T::COLLECTION, id = %document.id(), "a document cannot be published");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(sent)
+    }
+
+    async fn remove_marks(&self, documents: &[T]) -> Result<(), StoreError> {
         let ids: Vec<T::Id> = documents.iter().map(T::id).collect();
         let stored = self.collection.get_many(&ids).await?;
         let published: Vec<Versioned<T>> = stored
@@ -181,8 +270,8 @@ impl<T: OutboxDocument> Relay<T> {
             .filter_map(|mut found| found.document.mark_published().then_some(found))
             .collect();
         if !published.is_empty() {
-            // A conflict means that somebody changed the document in between. Either he removed the mark, or the mark is
-            // still there and the event goes out once more at the next start: no reason to wait for it here.
+            // A conflict means that somebody changed the document in between. Either he removed the mark, or it is still
+            // there and the next searches find it: then the event goes out once more, with the same id.
             self.collection.replace_many(published).await?;
         }
         Ok(())

@@ -8,7 +8,8 @@ use kafka_client::{ProduceError, Producer, ProducerRecord};
 /// # Errors
 ///
 /// The first message's that was not acknowledged. Others may have been published all the same: whoever does the work
-/// again publishes them again, with the same event ids.
+/// again publishes them again, with the same event ids. One that [cannot be written](ProduceError::is_of_record) stands in
+/// the way of the others, and it is for the caller to find which it is.
 pub async fn publish(producer: &Producer, messages: &[Message]) -> Result<(), ProduceError> {
     let mut deliveries = Vec::with_capacity(messages.len());
     for message in messages {

@@ -1,5 +1,6 @@
 //! The loop of a service: a task a partition, each at its own pace.
 
+mod error;
 mod partition;
 mod route;
 
@@ -14,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub use error::WorkerError;
 pub use route::Reactions;
 
 use crate::dead_letters::DeadLetters;
@@ -83,20 +85,30 @@ impl Worker {
     }
 
     /// Works until `stop`: then no new batch is begun, those under way are finished and committed, and the group is left.
-    pub async fn run(&self, stop: CancellationToken) {
+    ///
+    /// # Errors
+    ///
+    /// A [`WorkerError`] that [is final](WorkerError::is_final). After any other the group is joined anew.
+    pub async fn run(&self, stop: CancellationToken) -> Result<(), WorkerError> {
         while !stop.is_cancelled() {
-            if let Err(error) = self.run_group(&stop).await {
-                tracing::error!(group = %self.config.group_id, %error, "the group failed, joining it anew");
-                tokio::select! {
-                    () = tokio::time::sleep(REJOIN) => {}
-                    () = stop.cancelled() => {}
-                }
+            let Err(error) = self.run_group(&stop).await else {
+                continue; // which it only does when it is stopped
+            };
+            if error.is_final() {
+                return Err(error);
             }
+            tracing::error!(group = %self.config.group_id, %error, "the group failed, joining it anew");
+            // What fails at once each time must not have the group rebalance without a pause.
+            stop.run_until_cancelled(tokio::time::sleep(REJOIN)).await;
         }
+        Ok(())
     }
 
-    async fn run_group(&self, stop: &CancellationToken) -> Result<(), ConsumerError> {
-        let mut group: ConsumerGroup = self.client.consumer_group(self.config.clone())?;
+    async fn run_group(&self, stop: &CancellationToken) -> Result<(), WorkerError> {
+        let mut group: ConsumerGroup = self
+            .client
+            .consumer_group(self.config.clone())
+            .map_err(ConsumerError::from)?;
         self.group.send_replace(Some(group.handle()));
         let mut partitions = JoinSet::new();
         let outcome = loop {
@@ -106,15 +118,16 @@ impl Worker {
                         let shared = Arc::clone(&self.shared);
                         partitions.spawn(async move { partition::work(partition, &shared).await });
                     }
-                    Some(GroupEvent::Error(error)) => break Err(error),
-                    None => break Ok(()),
+                    Some(GroupEvent::Error(error)) => break Err(error.into()),
+                    None => break Err(WorkerError::GroupEnded),
                 },
-                // A handle that is gone without having been revoked leaves its partition unread, so the group is joined
-                // anew after a panic: its partitions are handed out again.
-                Some(ended) = partitions.join_next() => if let Err(error) = ended {
-                    tracing::error!(%error, "a partition's task failed, joining the group anew");
-                    break Ok(());
-                },
+                // A partition that its task gave up, or panicked over, is still this member's and would stay unread:
+                // joined anew, the group hands it out again.
+                Some(ended) = partitions.join_next() => {
+                    if let Err(error) = ended.map_err(WorkerError::from).flatten() {
+                        break Err(error);
+                    }
+                }
                 () = stop.cancelled() => break Ok(()),
             }
         };

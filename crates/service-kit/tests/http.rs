@@ -346,6 +346,26 @@ async fn a_task_is_told_to_stop_and_its_failure_ends_the_service() {
     let error = server.ended.await.unwrap().unwrap_err();
     assert_eq!(error.to_string(), "test: relay failed: no way to go on");
 
+    // What the tasks share is closed after them.
+    let (publishing, published) = tokio::sync::oneshot::channel();
+    let (closing, closed) = tokio::sync::oneshot::channel();
+    let server = start(things(), |application| {
+        application
+            .with_end(move || async move {
+                let published: Result<(), _> = { published }.try_recv();
+                let _ = closing.send(published);
+            })
+            .with_task("relay", |stop| async move {
+                stop.cancelled().await;
+                tokio::task::yield_now().await;
+                let _ = publishing.send(());
+                Ok(())
+            })
+    })
+    .await;
+    server.stopped().await.unwrap();
+    assert_eq!(closed.await.unwrap(), Ok(()));
+
     // A task that does not listen is cut.
     let server = start(things(), |application| {
         application

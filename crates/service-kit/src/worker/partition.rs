@@ -6,27 +6,48 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use contracts::Message;
-use kafka_client::{ConsumerError, PartitionConsumer, Records};
+use kafka_client::{ConsumerError, PartitionConsumer, ProduceError, Records};
 
 use super::Shared;
+use super::error::WorkerError;
 use super::route::{Batch, Route};
+use crate::dead_letters::DeadLetterError;
 use crate::publish::publish;
+use crate::reaction::ReactionError;
 
 /// Records that are handled together: enough to make a bulk write pay, few enough to be done soon when asked to stop.
 const BATCH: usize = 500;
 /// The first and the longest wait before a step is tried again.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
-/// The partition is not ours any more: nothing of what is under way may be committed.
-struct Lost;
+/// Why what is under way is not done to its end.
+enum Interruption {
+    /// The partition is not ours any more: nothing of what is under way may be committed.
+    TakenAway,
+    GaveUp(WorkerError),
+}
+
+/// Why a batch, or one event of it, will not be handled however often it is tried.
+#[derive(Debug, thiserror::Error)]
+enum Unhandled {
+    #[error(transparent)]
+    Reaction(#[from] ReactionError),
+    #[error("the events that tell of it cannot be published: {0}")]
+    Publish(#[from] ProduceError),
+}
 
 /// Reads a partition until it is revoked or lost.
-pub(super) async fn work(mut partition: PartitionConsumer, shared: &Shared) {
+///
+/// # Errors
+///
+/// [`WorkerError`]: nobody reads the partition any more although this member still has it.
+pub(super) async fn work(
+    mut partition: PartitionConsumer,
+    shared: &Shared,
+) -> Result<(), WorkerError> {
     let id = partition.topic_partition().clone();
     let Some(route) = shared.reactions.route(&id.topic) else {
-        tracing::error!(partition = %id, "nothing reacts to this topic");
-        return;
+        return Err(WorkerError::NoReaction(id.topic));
     };
     // Simulated work takes its time for each order, so orders are then taken one by one.
     let batch = if shared.processing_time.is_zero() {
@@ -35,22 +56,27 @@ pub(super) async fn work(mut partition: PartitionConsumer, shared: &Shared) {
         1
     };
     loop {
-        match partition.poll(batch).await {
-            Ok(Some(records)) => {
-                if handle(&partition, &records, &*route, shared).await.is_err() {
-                    tracing::info!(partition = %id, "partition lost, what was under way is left to its next owner");
-                    return;
-                }
+        let step = match partition.poll(batch).await {
+            Ok(Some(records)) => handle(&partition, &records, &*route, shared).await,
+            Ok(None) => return Ok(()),
+            Err(error) if error.is_lost() => return Ok(()),
+            // There is no position to read on from, and it is looked for once an assignment.
+            Err(error @ (ConsumerError::Client(_) | ConsumerError::NoOffset { .. })) => {
+                return Err(error.into());
             }
-            Ok(None) => return,
-            Err(error) if error.is_lost() => return,
             // The position stays, so the same records are fetched again.
             Err(error) => {
                 tracing::error!(%error, "cannot read the partition");
-                if wait(&partition, BACKOFF.1).await.is_err() {
-                    return;
-                }
+                wait(&partition, BACKOFF.1).await
             }
+        };
+        match step {
+            Ok(()) => {}
+            Err(Interruption::TakenAway) => {
+                tracing::info!(partition = %id, "partition taken away, what was under way is left to its next owner");
+                return Ok(());
+            }
+            Err(Interruption::GaveUp(error)) => return Err(error),
         }
     }
 }
@@ -60,7 +86,7 @@ async fn handle(
     records: &Records,
     route: &dyn Route,
     shared: &Shared,
-) -> Result<(), Lost> {
+) -> Result<(), Interruption> {
     let batch = route.decode(records);
     for (place, error) in batch.poison() {
         put_aside(partition, records, *place, &error.to_string(), shared).await?;
@@ -68,15 +94,16 @@ async fn handle(
     if !shared.processing_time.is_zero() {
         wait(partition, shared.processing_time).await?;
     }
-    let messages = react(partition, records, &*batch, shared).await?;
-    retry(
-        partition,
-        "publish",
-        || publish(&shared.producer, &messages),
-        |_| true,
-    )
-    .await?
-    .map_err(|_| Lost)?;
+    if let Err(error) = react_and_publish(partition, &*batch, None, shared).await? {
+        // One of the events is to blame. Taken one by one it shows, and the others go on.
+        tracing::warn!(%error, partition = %partition.topic_partition(), "cannot handle a batch, handling its events one by one");
+        for index in 0..batch.len() {
+            if let Err(error) = react_and_publish(partition, &*batch, Some(index), shared).await? {
+                let place = batch.record(index);
+                put_aside(partition, records, place, &error.to_string(), shared).await?;
+            }
+        }
+    }
     let settled = retry(partition, "settle", || batch.settle(), |e| e.is_retriable()).await?;
     if let Err(error) = settled {
         // The events are out and the decision holds; what is left behind is cleared by the service's own sweep.
@@ -85,47 +112,25 @@ async fn handle(
     commit(partition, records.next_offset()).await
 }
 
-/// The events that tell of the batch. A record that can never be handled is put aside, and the others go on.
-async fn react(
+/// Handles all events of the batch, or the one at `only`, and publishes what tells of them.
+async fn react_and_publish(
     partition: &PartitionConsumer,
-    records: &Records,
     batch: &dyn Batch,
+    only: Option<usize>,
     shared: &Shared,
-) -> Result<Vec<Message>, Lost> {
-    if let Ok(messages) = retry(
-        partition,
-        "handle",
-        || batch.react(None),
-        |e| e.is_retriable(),
-    )
-    .await?
-    {
-        return Ok(messages);
+) -> Result<Result<(), Unhandled>, Interruption> {
+    let react = || batch.react(only);
+    let messages = match retry(partition, "handle", react, |e| e.is_retriable()).await? {
+        Ok(messages) => messages,
+        Err(error) => return Ok(Err(error.into())),
+    };
+    let publish = || publish(&shared.producer, &messages);
+    // What is of neither is of the topic or of the moment: a missing permission may be given.
+    let retriable = |e: &ProduceError| !e.is_of_record() && !e.is_of_producer();
+    match retry(partition, "publish", publish, retriable).await? {
+        Err(error) if error.is_of_producer() => Err(Interruption::GaveUp(error.into())),
+        published => Ok(published.map_err(Unhandled::from)),
     }
-    let mut messages = Vec::new();
-    for index in 0..batch.len() {
-        match retry(
-            partition,
-            "handle",
-            || batch.react(Some(index)),
-            |e| e.is_retriable(),
-        )
-        .await?
-        {
-            Ok(more) => messages.extend(more),
-            Err(error) => {
-                put_aside(
-                    partition,
-                    records,
-                    batch.record(index),
-                    &error.to_string(),
-                    shared,
-                )
-                .await?;
-            }
-        }
-    }
-    Ok(messages)
 }
 
 async fn put_aside(
@@ -134,7 +139,7 @@ async fn put_aside(
     place: usize,
     reason: &str,
     shared: &Shared,
-) -> Result<(), Lost> {
+) -> Result<(), Interruption> {
     let Some(record) = records.iter().nth(place) else {
         return Ok(());
     };
@@ -143,25 +148,27 @@ async fn put_aside(
             .dead_letters
             .put(partition.topic(), partition.partition(), record, reason)
     };
-    retry(partition, "put a dead letter aside", put, |_| true)
+    let retriable = |e: &DeadLetterError| !e.is_of_producer();
+    retry(partition, "put a dead letter aside", put, retriable)
         .await?
-        .map_err(|_| Lost)
+        .map_err(|error| Interruption::GaveUp(error.into()))
 }
 
-async fn commit(partition: &PartitionConsumer, next_offset: i64) -> Result<(), Lost> {
+async fn commit(partition: &PartitionConsumer, next_offset: i64) -> Result<(), Interruption> {
     let committed = retry(
         partition,
         "commit",
         || partition.commit(next_offset),
         |e: &ConsumerError| !e.is_lost() && !matches!(e, ConsumerError::CommitBehind { .. }),
     );
-    match committed.await? {
-        Ok(()) => Ok(()),
-        Err(error) => {
-            tracing::warn!(%error, "cannot commit");
-            Err(Lost)
+    committed.await?.map_err(|error| {
+        tracing::warn!(%error, "cannot commit");
+        if error.is_lost() {
+            Interruption::TakenAway
+        } else {
+            Interruption::GaveUp(error.into())
         }
-    }
+    })
 }
 
 /// Tries a step until it succeeds or fails for good. A partition that is revoked gets no further attempt: its next owner
@@ -171,7 +178,7 @@ async fn retry<T, E, F>(
     what: &str,
     mut step: impl FnMut() -> F,
     retriable: impl Fn(&E) -> bool,
-) -> Result<Result<T, E>, Lost>
+) -> Result<Result<T, E>, Interruption>
 where
     E: Display,
     F: Future<Output = Result<T, E>>,
@@ -190,9 +197,9 @@ where
 }
 
 /// Waits, or finds that the partition is taken away.
-async fn wait(partition: &PartitionConsumer, time: Duration) -> Result<(), Lost> {
+async fn wait(partition: &PartitionConsumer, time: Duration) -> Result<(), Interruption> {
     tokio::select! {
         () = tokio::time::sleep(time) => Ok(()),
-        () = partition.revoked() => Err(Lost),
+        () = partition.revoked() => Err(Interruption::TakenAway),
     }
 }

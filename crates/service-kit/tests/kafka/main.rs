@@ -1,0 +1,12 @@
+//! The worker, the dead letters and the outbox on an embedded broker, which can be told to do wrong.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests may fail loudly too"
+)]
+
+mod kit;
+mod outbox;
+mod worker;

@@ -1,0 +1,143 @@
+//! Every document that is stored is published, whoever may not have told of it.
+
+use std::time::Duration;
+
+use contracts::{EncodeError, Envelope, Event, Message, OrderId};
+use kafka_client::{ProduceError, Producer, ProducerConfig};
+use serde::{Deserialize, Serialize};
+use service_kit::outbox::{Outbox, OutboxDocument, Relay};
+use service_kit::store::{Collection, Document, EmbeddedStore, Index, Store, Value};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::kit::{Answered, Bed, order, until, within};
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Note {
+    order_id: OrderId,
+    bytes: usize,
+    unpublished: bool,
+}
+
+impl Note {
+    fn new(number: u8, bytes: usize) -> Self {
+        Self {
+            order_id: order(number),
+            bytes,
+            unpublished: true,
+        }
+    }
+}
+
+impl Document for Note {
+    type Id = OrderId;
+    const COLLECTION: &'static str = "notes";
+    const INDEXES: &'static [Index] = &[Index::on("unpublished")];
+
+    fn id(&self) -> OrderId {
+        self.order_id
+    }
+
+    fn field(&self, name: &str) -> Option<Value> {
+        (name == "unpublished" && self.unpublished).then_some(Value::Boolean(true))
+    }
+}
+
+impl OutboxDocument for Note {
+    const UNPUBLISHED: &'static str = "unpublished";
+
+    fn message(&self) -> Result<Message, EncodeError> {
+        let answered = Answered {
+            order_id: self.order_id,
+            text: "x".repeat(self.bytes),
+        };
+        Envelope::new(answered, None).encode()
+    }
+
+    fn mark_published(&mut self) -> bool {
+        std::mem::take(&mut self.unpublished)
+    }
+}
+
+struct Running {
+    notes: Collection<Note>,
+    outbox: Outbox<Note>,
+    producer: Producer,
+    stop: CancellationToken,
+    task: JoinHandle<Result<(), ProduceError>>,
+}
+
+impl Running {
+    fn start(bed: &Bed) -> Self {
+        let store = Store::Embedded(EmbeddedStore::new());
+        let notes = store.collection("test").unwrap();
+        let producer = bed.client.producer(ProducerConfig::default());
+        let (relay, outbox) = Relay::new(notes.clone(), producer.clone());
+        let relay = relay.with_search_interval(Duration::from_millis(20));
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(relay.run(stop.clone()));
+        Self {
+            notes,
+            outbox,
+            producer,
+            stop,
+            task,
+        }
+    }
+
+    async fn store(&self, note: &Note) {
+        self.notes.insert(note.clone()).await.unwrap();
+    }
+
+    async fn until_published(&self, number: u8) {
+        let published = || async {
+            let note = self.notes.get(&order(number)).await.unwrap();
+            !note.unwrap().document.unpublished
+        };
+        until("publishing", published).await;
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        within("stopping", self.task).await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_document_that_nobody_told_of_is_found_while_the_relay_runs() {
+    let bed = Bed::start().await;
+    let relay = Running::start(&bed);
+    relay.store(&Note::new(0, 1)).await;
+    relay.outbox.publish_soon(Note::new(0, 1));
+    relay.until_published(0).await;
+    // By now the relay has looked for what an earlier run left behind.
+    relay.store(&Note::new(1, 1)).await;
+    relay.until_published(1).await;
+    let published = bed.orders(Answered::TOPIC, 2).await;
+    assert_eq!(published, [order(0), order(1)]);
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_document_that_is_too_large_does_not_keep_back_the_others() {
+    let bed = Bed::start().await;
+    let relay = Running::start(&bed);
+    for note in [Note::new(0, 1), Note::new(1, 2_000_000), Note::new(2, 1)] {
+        relay.store(&note).await;
+    }
+    relay.until_published(0).await;
+    relay.until_published(2).await;
+    let kept = relay.notes.get(&order(1)).await.unwrap().unwrap();
+    assert!(kept.document.unpublished);
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_producer_at_its_end_ends_the_relay() {
+    let bed = Bed::start().await;
+    let relay = Running::start(&bed);
+    relay.producer.close(Duration::ZERO).await.unwrap();
+    relay.outbox.publish_soon(Note::new(0, 1));
+    let error = within("ending", relay.task).await.unwrap().unwrap_err();
+    assert!(matches!(error, ProduceError::Closed { .. }), "{error}");
+}
