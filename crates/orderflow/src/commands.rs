@@ -5,6 +5,7 @@ mod healthcheck;
 mod kafka;
 mod serve;
 
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -53,30 +54,33 @@ fn init_log(default: &str) -> Result<(), ShopError> {
     )?)
 }
 
-/// Works until it is done, or for [`STOP`] after a signal.
+/// Works until it is done, or for [`STOP`] after a signal. Whatever hangs then, the process does not.
 async fn until_signal<F>(work: impl FnOnce(CancellationToken) -> F) -> Result<(), ShopError>
 where
     F: Future<Output = Result<(), ShopError>>,
 {
-    let stop = stop_on_signal()?;
-    until_late(work(stop.clone()), stop, STOP).await
+    let stop = CancellationToken::new();
+    let signal = stop_on_signal()?;
+    until_late(work(stop.clone()), &stop, &signal, STOP).await
 }
 
-/// Works until it is done, or for so long after `stop`. Whatever hangs then, the process does not.
+/// Works until it is done, or for so long after `signal`. The work gets to know of it by `stop`, once that was said.
 async fn until_late(
     work: impl Future<Output = Result<(), ShopError>>,
-    stop: CancellationToken,
+    stop: &CancellationToken,
+    signal: &CancellationToken,
     limit: Duration,
 ) -> Result<(), ShopError> {
-    let late = async {
-        stop.cancelled().await;
-        tracing::info!("told to stop: what is under way is finished");
-        tokio::time::sleep(limit).await;
-    };
+    let mut work = pin!(work);
     tokio::select! {
-        outcome = work => outcome,
-        () = late => Err(ShopError::Late(limit)),
+        outcome = &mut work => return outcome,
+        () = signal.cancelled() => {}
     }
+    tracing::info!("told to stop: what is under way is finished");
+    stop.cancel();
+    tokio::time::timeout(limit, work)
+        .await
+        .unwrap_or(Err(ShopError::Late(limit)))
 }
 
 async fn shop_settings(settings: &Settings) -> Result<ShopSettings, ShopError> {
@@ -98,15 +102,22 @@ mod tests {
     use super::until_late;
     use crate::shop::ShopError;
 
+    const LIMIT: Duration = Duration::from_millis(1);
+
+    #[tokio::test]
+    async fn work_that_is_done_ends_without_a_signal() {
+        let (stop, signal) = (CancellationToken::new(), CancellationToken::new());
+        let done = until_late(ready(Ok(())), &stop, &signal, LIMIT).await;
+        assert!(done.is_ok() && !stop.is_cancelled(), "{done:?}");
+    }
+
     #[tokio::test]
     async fn what_does_not_stop_is_cut_off() {
-        let (stop, limit) = (CancellationToken::new(), Duration::from_millis(1));
-        let done = until_late(ready(Ok(())), stop.clone(), limit).await;
-        assert!(done.is_ok(), "{done:?}");
-        stop.cancel();
-        let cut = until_late(pending(), stop, limit).await;
+        let (stop, signal) = (CancellationToken::new(), CancellationToken::new());
+        signal.cancel();
+        let cut = until_late(pending(), &stop, &signal, LIMIT).await;
         assert!(
-            matches!(cut, Err(ShopError::Late(at)) if at == limit),
+            matches!(cut, Err(ShopError::Late(LIMIT))) && stop.is_cancelled(),
             "{cut:?}"
         );
     }
