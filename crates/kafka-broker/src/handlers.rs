@@ -236,8 +236,11 @@ mod tests {
             .map(|api| (api.key, *api.versions.start(), *api.versions.end()))
             .collect();
         ours.sort_unstable();
+        // This broker takes everybody as they are.
+        let sasl = [ApiKey::SaslHandshake, ApiKey::SaslAuthenticate].map(|key| key as i16);
         let theirs: Vec<_> = kafka_wire::api::TABLE
             .iter()
+            .filter(|row| !sasl.contains(&row.key))
             .map(|row| (row.key, row.min_version, row.max_version))
             .collect();
         assert_eq!(ours, theirs);

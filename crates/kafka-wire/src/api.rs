@@ -104,12 +104,14 @@ apis! {
     SyncGroup,               SyncGroupRequest,               SyncGroupResponse,               14, 0..=5,  flexible 4;
     DescribeGroups,          DescribeGroupsRequest,          DescribeGroupsResponse,          15, 0..=5,  flexible 5;
     ListGroups,              ListGroupsRequest,              ListGroupsResponse,              16, 0..=4,  flexible 3;
+    SaslHandshake,           SaslHandshakeRequest,           SaslHandshakeResponse,          17, 1..=1,  flexible 2;
     CreateTopics,            CreateTopicsRequest,            CreateTopicsResponse,            19, 2..=7,  flexible 5;
     DeleteTopics,            DeleteTopicsRequest,            DeleteTopicsResponse,            20, 1..=5,  flexible 4;
     DeleteRecords,           DeleteRecordsRequest,           DeleteRecordsResponse,           21, 0..=2,  flexible 2;
     InitProducerId,          InitProducerIdRequest,          InitProducerIdResponse,          22, 0..=4,  flexible 2;
     OffsetForLeaderEpoch,    OffsetForLeaderEpochRequest,    OffsetForLeaderEpochResponse,    23, 2..=4,  flexible 4;
     DescribeConfigs,         DescribeConfigsRequest,         DescribeConfigsResponse,         32, 1..=4,  flexible 4;
+    SaslAuthenticate,        SaslAuthenticateRequest,        SaslAuthenticateResponse,       36, 0..=2,  flexible 2;
     CreatePartitions,        CreatePartitionsRequest,        CreatePartitionsResponse,        37, 0..=3,  flexible 2;
     DeleteGroups,            DeleteGroupsRequest,            DeleteGroupsResponse,            42, 0..=2,  flexible 2;
     IncrementalAlterConfigs, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, 44, 0..=1,  flexible 1;

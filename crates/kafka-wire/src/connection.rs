@@ -1,5 +1,6 @@
 //! One connection to one broker.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -10,19 +11,24 @@ use tokio::time::timeout;
 
 use crate::api::{ApiRequest, Carried};
 use crate::error::WireError;
-use crate::stream::{self, WireStream};
+use crate::sasl;
+use crate::security::Security;
+use crate::stream::{self, Transport, WireStream};
+use crate::tls::{self, TlsProblem};
 
 /// How to connect, and how long to wait for what.
 #[derive(Debug, Clone)]
 pub struct ConnectOptions {
     /// The name that the broker sees in its request log. Default: `kafka-wire`.
     pub client_id: Arc<str>,
-    /// Bound on resolving, connecting and agreeing on versions together. Default: 10 s.
+    /// Bound on resolving, connecting, the TLS handshake, agreeing on versions and SASL together. Default: 10 s.
     pub connect_timeout: Duration,
     /// Bound on each request that does not bring its own. Default: 30 s, as in Kafka's clients.
     pub request_timeout: Duration,
     /// Responses over this size close the connection instead of filling the memory. Default: 128 MiB.
     pub max_response_bytes: usize,
+    /// Encryption and authentication. Default: neither.
+    pub security: Security,
 }
 
 impl Default for ConnectOptions {
@@ -32,6 +38,7 @@ impl Default for ConnectOptions {
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
             max_response_bytes: 128 * 1024 * 1024,
+            security: Security::default(),
         }
     }
 }
@@ -46,15 +53,21 @@ pub struct Connection {
     closing: Arc<Closing>,
     address: Arc<str>,
     request_timeout: Duration,
+    authenticated: bool,
+    /// Whether a request was answered, beside those of opening the connection.
+    answered: AtomicBool,
 }
 
 impl Connection {
-    /// Connects to `host:port` and agrees on the API versions.
+    /// Connects to `host:port`, encrypts, agrees on the API versions, and authenticates, the second and the last where
+    /// [`ConnectOptions::security`] says so.
     ///
     /// # Errors
     ///
     /// [`WireError::ConnectTimeout`] when all of it takes longer than [`ConnectOptions::connect_timeout`],
-    /// [`WireError::Connect`] when nothing listens there, and the errors of a request.
+    /// [`WireError::Connect`] when nothing listens there, [`WireError::Tls`] when there is no TLS session,
+    /// [`WireError::Authentication`] when the broker refuses the credentials, [`WireError::MechanismNotOffered`] and
+    /// [`WireError::Sasl`] when it does not even come to that, and the errors of a request.
     pub async fn open(address: &str, options: &ConnectOptions) -> Result<Self, WireError> {
         let address: Arc<str> = Arc::from(address);
         timeout(
@@ -77,24 +90,35 @@ impl Connection {
             reason: e.to_string(),
         };
         let closing = Arc::new(Closing::default());
+        let security = &options.security;
         let tcp = TcpStream::connect(&*address).await.map_err(refused)?;
-        let stream = stream::wrap(tcp, Arc::clone(&closing)).map_err(refused)?;
+        // With the delay a request of more than one segment waits for the peer's delayed ACK: 40 ms on Linux.
+        tcp.set_nodelay(true).map_err(refused)?;
+        let transport = match security.tls() {
+            Some(config) => Transport::Tls(Box::new(tls::connect(tcp, config, &address).await?)),
+            None => Transport::Plain(tcp),
+        };
         // The deadline is kept here and not by the Messenger, whose own timeout leaves the connection in use.
         let mut messenger = Messenger::new(
-            stream,
+            stream::wrap(transport, Arc::clone(&closing)),
             options.max_response_bytes,
             Arc::clone(&options.client_id),
         );
-        messenger
-            .sync_versions()
-            .await
-            .map_err(|e| WireError::from_sync_versions(e, &address))?;
-        tracing::debug!(broker = %address, "connected");
+        messenger.sync_versions().await.map_err(|e| {
+            let error = WireError::from_sync_versions(e, &address);
+            closing.explain(error, security.tls().is_some())
+        })?;
+        if let Some(sasl) = security.sasl() {
+            sasl::authenticate(&messenger, sasl, &address).await?;
+        }
+        tracing::debug!(broker = %address, protocol = security.protocol(), "connected");
         Ok(Self {
             messenger,
             closing,
             address,
             request_timeout: options.request_timeout,
+            authenticated: security.sasl().is_some(),
+            answered: AtomicBool::new(false),
         })
     }
 
@@ -148,10 +172,13 @@ impl Connection {
         let result = tokio::select! {
             biased; // The request is polled first: the order of first polls is the order on the wire.
             answered = self.messenger.request(Carried(request)) => match answered {
-                Ok(answer) => return Ok(answer.0),
-                Err(e) => Err(WireError::from_request(e, &self.address, R::NAME)),
+                Ok(answer) => {
+                    self.answered.store(true, Ordering::Relaxed);
+                    return Ok(answer.0);
+                }
+                Err(e) => Err(self.explain(WireError::from_request(e, &self.address, R::NAME))),
             },
-            reason = self.closing.wait() => Err(self.disconnected(reason)),
+            reason = self.closing.wait() => Err(self.explain(self.disconnected(reason))),
             () = tokio::time::sleep(deadline) => Err(WireError::RequestTimeout {
                 address: Arc::clone(&self.address),
                 api: R::NAME,
@@ -171,6 +198,17 @@ impl Connection {
             reason: reason.to_owned(),
         }
     }
+
+    /// A listener for SASL talks about versions with everybody, and hangs up on whoever then asks for anything else.
+    fn explain(&self, mut error: WireError) -> WireError {
+        if let WireError::Disconnected { reason, .. } = &mut error
+            && !self.authenticated
+            && !self.answered.load(Ordering::Relaxed)
+        {
+            reason.push_str("; no request was answered, so the listener may be one for SASL");
+        }
+        error
+    }
 }
 
 /// The end of a connection, and why; shared by the connection and its stream.
@@ -178,6 +216,8 @@ impl Connection {
 pub(crate) struct Closing {
     reason: OnceLock<String>,
     notify: Notify,
+    /// What is wrong with TLS, if that is why.
+    tls: OnceLock<(TlsProblem, String)>,
 }
 
 impl Closing {
@@ -185,6 +225,29 @@ impl Closing {
     pub(crate) fn close(&self, reason: &str) {
         if self.reason.set(reason.to_owned()).is_ok() {
             self.notify.notify_waiters();
+        }
+    }
+
+    pub(crate) fn note_tls(&self, problem: TlsProblem, reason: &str) {
+        // The first stays: what comes later follows from it.
+        let _ = self.tls.set((problem, reason.to_owned()));
+    }
+
+    /// Says more about an error of the very first request, whose causes are known to this and not to the Messenger.
+    fn explain(&self, error: WireError, encrypted: bool) -> WireError {
+        match (error, self.tls.get()) {
+            (WireError::Disconnected { address, .. }, Some((problem, reason))) => WireError::Tls {
+                address,
+                problem: *problem,
+                reason: reason.clone(),
+            },
+            (WireError::Disconnected { address, reason }, None) if !encrypted => {
+                WireError::Disconnected {
+                    address,
+                    reason: format!("{reason}; nothing was answered, so the port may be for TLS"),
+                }
+            }
+            (error, _) => error,
         }
     }
 

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use rskafka::messenger::{RequestError, SyncVersionsError};
 
+use crate::security::SaslMechanism;
+use crate::tls::TlsProblem;
+
 /// An error of one connection, with the broker's address in each.
 ///
 /// Whether a request may be sent again is not decided here: this crate does not know what the request did.
@@ -61,6 +64,46 @@ pub enum WireError {
         /// Which API.
         api: &'static str,
         /// What is wrong with it.
+        reason: String,
+    },
+    /// There is no TLS session with the broker, or none is wanted and the broker insists.
+    #[error("no TLS with {address}: {problem} ({reason})")]
+    Tls {
+        /// Which broker.
+        address: Arc<str>,
+        /// What is likely wrong.
+        problem: TlsProblem,
+        /// What was seen.
+        reason: String,
+    },
+    /// The broker does not accept the user and password (SASL_AUTHENTICATION_FAILED).
+    #[error("{address} refused the credentials for {mechanism}: {reason}")]
+    Authentication {
+        /// Which broker.
+        address: Arc<str>,
+        /// How the client tried to prove who it is.
+        mechanism: SaslMechanism,
+        /// The broker's own words.
+        reason: String,
+    },
+    /// The broker does not know the mechanism (UNSUPPORTED_SASL_MECHANISM).
+    #[error("{address} does not offer {mechanism}, but {}", offered.join(", "))]
+    MechanismNotOffered {
+        /// Which broker.
+        address: Arc<str>,
+        /// The mechanism that was asked for.
+        mechanism: SaslMechanism,
+        /// Those that the broker offers, by name.
+        offered: Vec<String>,
+    },
+    /// The SASL exchange broke off for another reason than wrong credentials.
+    #[error("{mechanism} with {address} failed: {reason}")]
+    Sasl {
+        /// Which broker.
+        address: Arc<str>,
+        /// How the client tried to prove who it is.
+        mechanism: SaslMechanism,
+        /// What is wrong.
         reason: String,
     },
 }

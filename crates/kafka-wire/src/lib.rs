@@ -4,6 +4,7 @@
 //!
 //! - [`Connection`] is a TCP connection on which requests are pipelined and every request has a deadline. It stands on
 //!   rskafka's `Messenger`, which does framing, correlation and version negotiation.
+//! - [`Security`] says whether it is encrypted (TLS) and who the client is (SASL).
 //! - [`api`] is the table of the APIs this crate speaks: key, versions, first flexible version, one line each.
 //! - [`batch`] reads and writes record batches of magic 2, the only format that Kafka 4 stores.
 //! - [`compression`] is the four codecs of a batch, without a line of C.
@@ -15,12 +16,20 @@ pub mod batch;
 pub mod compression;
 mod connection;
 mod error;
+mod sasl;
+mod security;
 mod stream;
+mod tls;
 mod varint;
 
 pub use api::ApiRequest;
 pub use connection::{ConnectOptions, Connection};
 pub use error::WireError;
+pub use security::{Sasl, SaslMechanism, Security};
+pub use tls::TlsProblem;
+
+/// TLS: the configuration and the provider of cryptography are the caller's.
+pub use rustls;
 
 /// Kafka's error codes, by name.
 pub use kafka_protocol::error::ResponseError;

@@ -1,4 +1,4 @@
-//! The byte stream under a connection: TCP without Nagle's delay, buffered, and watched for its end.
+//! The byte stream under a connection: TCP without Nagle's delay, encrypted or not, buffered, and watched for its end.
 
 use std::io;
 use std::pin::Pin;
@@ -7,8 +7,10 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, BufStream, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 use crate::connection::Closing;
+use crate::tls::{self, TlsProblem};
 
 /// Small requests and their four-byte length leave in one write; larger ones bypass the buffer.
 const WRITE_BUFFER: usize = 16 * 1024;
@@ -18,21 +20,65 @@ const READ_BUFFER: usize = 16 * 1024;
 /// What the Messenger reads from and writes to.
 pub(crate) type WireStream = BufStream<Watched>;
 
+/// What carries the bytes.
+#[derive(Debug)]
+pub(crate) enum Transport {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
 /// Tells the connection when the peer hung up or the stream failed, so that nobody has to send to find out.
 #[derive(Debug)]
 pub(crate) struct Watched {
-    stream: TcpStream,
+    transport: Transport,
     closing: Arc<Closing>,
+    /// Whether anything has been read.
+    heard: bool,
 }
 
-pub(crate) fn wrap(stream: TcpStream, closing: Arc<Closing>) -> io::Result<WireStream> {
-    // Without it a request of more than one segment waits for the peer's delayed ACK: 40 ms on Linux.
-    stream.set_nodelay(true)?;
-    Ok(BufStream::with_capacity(
+pub(crate) fn wrap(transport: Transport, closing: Arc<Closing>) -> WireStream {
+    BufStream::with_capacity(
         READ_BUFFER,
         WRITE_BUFFER,
-        Watched { stream, closing },
-    ))
+        Watched {
+            transport,
+            closing,
+            heard: false,
+        },
+    )
+}
+
+/// What is read from and written to in both cases.
+trait Duplex: AsyncRead + AsyncWrite + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Unpin> Duplex for T {}
+
+impl Transport {
+    fn pinned(&mut self) -> Pin<&mut (dyn Duplex + Send)> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream),
+            Self::Tls(stream) => Pin::new(&mut **stream),
+        }
+    }
+}
+
+impl Watched {
+    fn failed(&self, error: &io::Error) {
+        if let Some((problem, reason)) = tls::problem_of(error) {
+            self.closing.note_tls(problem, &reason);
+        }
+        self.closing.close(&error.to_string());
+    }
+
+    /// A listener for TLS answers plaintext with an alert. Taken for Kafka's, that would be the length of a huge response.
+    fn check_first(&mut self, first: &[u8]) -> io::Result<()> {
+        let plain = matches!(self.transport, Transport::Plain(_));
+        if !std::mem::replace(&mut self.heard, true) && plain && tls::looks_like_tls(first) {
+            let reason = "the broker answered with a TLS record";
+            self.closing.note_tls(TlsProblem::TlsExpected, reason);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+        }
+        Ok(())
+    }
 }
 
 impl AsyncRead for Watched {
@@ -43,13 +89,15 @@ impl AsyncRead for Watched {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let wanted = buf.remaining();
-        let result = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
-        match &result {
-            Ok(()) if wanted > 0 && buf.filled().len() == before => {
-                self.closing.close("the broker hung up")
+        let mut result = ready!(self.transport.pinned().poll_read(cx, buf));
+        if result.is_ok() && wanted > 0 {
+            match buf.filled().get(before..) {
+                Some([]) | None => self.closing.close("the broker hung up"),
+                Some(read) => result = self.check_first(read),
             }
-            Err(e) => self.closing.close(&e.to_string()),
-            Ok(()) => {}
+        }
+        if let Err(e) = &result {
+            self.failed(e);
         }
         Poll::Ready(result)
     }
@@ -61,18 +109,18 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let result = ready!(Pin::new(&mut self.stream).poll_write(cx, buf));
+        let result = ready!(self.transport.pinned().poll_write(cx, buf));
         if let Err(e) = &result {
-            self.closing.close(&e.to_string());
+            self.failed(e);
         }
         Poll::Ready(result)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        self.transport.pinned().poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        self.transport.pinned().poll_shutdown(cx)
     }
 }

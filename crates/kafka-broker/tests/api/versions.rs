@@ -88,7 +88,8 @@ async fn a_version_of_api_versions_from_the_future_is_answered_in_the_oldest_for
     let mut answer = raw.ask(&request, 0).await.unwrap();
     let answer = m::ApiVersionsResponse::decode(&mut answer, 0).unwrap();
     assert_eq!(answer.error_code, ResponseError::UnsupportedVersion.code());
-    assert_eq!(answer.api_keys.len(), kafka_wire::api::TABLE.len() + 1);
+    // ApiVersions is not in the table, and the two of SASL are not this broker's.
+    assert_eq!(answer.api_keys.len(), kafka_wire::api::TABLE.len() + 1 - 2);
     // The connection goes on.
     let again = encode(18, 3, &samples::api_versions(3));
     assert!(raw.ask(&again, 0).await.is_some());
