@@ -6,6 +6,11 @@
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 dir=${TESTBED_DIR:-${TMPDIR:-/tmp}/orderflow-testbed}
 
+# The user of the SASL listeners, and the password of the key store. They protect nothing: every listener is on loopback.
+sasl_user=alice
+sasl_password=alice-secret
+store_password=testbed
+
 kafka_nodes=${KAFKA_NODES:-1}
 kafka_port=${KAFKA_PORT:-19092}
 kafka_heap=${KAFKA_HEAP:-768m}
@@ -28,6 +33,9 @@ load_settings() {
 
 client_port() { echo $((kafka_port + 100 * ($1 - 1))); }         # 19092, 19192, 19292
 controller_port() { echo $((kafka_port + 100 * ($1 - 1) + 1)); } # 19093, 19193, 19293
+sasl_port() { echo $((kafka_port + 100 * ($1 - 1) + 2)); }       # 19094, 19194, 19294
+ssl_port() { echo $((kafka_port + 100 * ($1 - 1) + 3)); }        # 19095, 19195, 19295
+sasl_ssl_port() { echo $((kafka_port + 100 * ($1 - 1) + 4)); }   # 19096, 19196, 19296
 node_home() { echo "$dir/kafka-$1"; }
 every_node() { seq 1 "$kafka_nodes"; }
 
@@ -115,9 +123,44 @@ detached() { # detached PIDFILE LOG COMMAND…
   echo $! >"$pidfile"
 }
 
+# Makes a key for all nodes and its self-signed certificate, for 127.0.0.1 alone: to any other name it is one for another host.
+make_key() {
+  local tls=$dir/kafka-tls
+  [ -e "$tls/certificate.pem" ] && return 0
+  rm -rf "$tls"
+  mkdir -p "$tls"
+  {
+    keytool -genkeypair -alias kafka -keyalg EC -groupname secp256r1 -validity 365 -dname CN=orderflow-testbed -ext san=ip:127.0.0.1 \
+      -storetype PKCS12 -keystore "$tls/keystore.p12" -storepass "$store_password" &&
+      keytool -exportcert -rfc -alias kafka -keystore "$tls/keystore.p12" -storepass "$store_password" -file "$tls/certificate.pem.new" &&
+      mv "$tls/certificate.pem.new" "$tls/certificate.pem"
+  } >"$tls/keytool.log" 2>&1 || { tail_log "$tls/keytool.log"; die "keytool could not make a key"; }
+}
+
+# Each listener's users: PLAIN has them here, SCRAM in the cluster's metadata, where format puts them. Sessions of PLAIN end after a second
+# (KIP-368), so that whoever stays longer has to authenticate again.
+write_security() {
+  local module=org.apache.kafka.common.security
+  cat <<P
+listener.name.sasl_plaintext.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
+listener.name.sasl_plaintext.plain.sasl.jaas.config=$module.plain.PlainLoginModule required user_$sasl_user="$sasl_password";
+listener.name.sasl_plaintext.plain.connections.max.reauth.ms=1000
+listener.name.sasl_plaintext.scram-sha-256.sasl.jaas.config=$module.scram.ScramLoginModule required;
+listener.name.sasl_plaintext.scram-sha-512.sasl.jaas.config=$module.scram.ScramLoginModule required;
+listener.name.sasl_ssl.sasl.enabled.mechanisms=SCRAM-SHA-256,SCRAM-SHA-512
+listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config=$module.scram.ScramLoginModule required;
+listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=$module.scram.ScramLoginModule required;
+ssl.keystore.type=PKCS12
+ssl.keystore.location=$dir/kafka-tls/keystore.p12
+ssl.keystore.password=$store_password
+P
+}
+
 write_properties() { # write_properties N
-  local n=$1 home replicas insync voters='' i
+  local n=$1 home clients replicas insync voters='' i
   home=$(node_home "$n")
+  clients=PLAINTEXT://127.0.0.1:$(client_port "$n"),SASL_PLAINTEXT://127.0.0.1:$(sasl_port "$n")
+  clients+=,SSL://127.0.0.1:$(ssl_port "$n"),SASL_SSL://127.0.0.1:$(sasl_ssl_port "$n")
   replicas=$((kafka_nodes < 3 ? kafka_nodes : 3))
   insync=$((replicas < 3 ? 1 : 2))
   for i in $(every_node); do voters+=${voters:+,}$i@127.0.0.1:$(controller_port "$i"); done
@@ -125,10 +168,10 @@ write_properties() { # write_properties N
 process.roles=broker,controller
 node.id=$n
 controller.quorum.voters=$voters
-listeners=PLAINTEXT://127.0.0.1:$(client_port "$n"),CONTROLLER://127.0.0.1:$(controller_port "$n")
-advertised.listeners=PLAINTEXT://127.0.0.1:$(client_port "$n")
+listeners=$clients,CONTROLLER://127.0.0.1:$(controller_port "$n")
+advertised.listeners=$clients
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL
 log.dirs=$home/data
 num.partitions=3
 default.replication.factor=$replicas
@@ -138,22 +181,29 @@ offsets.topic.num.partitions=10
 transaction.state.log.replication.factor=$replicas
 transaction.state.log.min.isr=$insync
 group.initial.rebalance.delay.ms=0
+$(write_security)
 P
 }
 
-start_kafka() { # start_kafka N: on its data if it has any
+format_kafka() { # format_kafka N: makes the node's storage if it has none
+  local home
+  home=$(node_home "$1")
+  [ -e "$home/server.properties" ] && return 0
+  mkdir -p "$home"
+  write_properties "$1"
+  kafka_java kafka.tools.StorageTool format -t dGVzdGJlZC1jbHVzdGVyMQ -c "$home/server.properties" \
+    --add-scram "SCRAM-SHA-256=[name=$sasl_user,password=$sasl_password]" \
+    --add-scram "SCRAM-SHA-512=[name=$sasl_user,password=$sasl_password]" >"$home/format.log" 2>&1 ||
+    { rm -f "$home/server.properties"; tail_log "$home/format.log"; die "the storage of Kafka node $1 could not be formatted"; }
+}
+
+start_kafka() { # start_kafka N: on its storage, which format_kafka has made
   local n=$1 home port
   home=$(node_home "$n")
   alive "$home/pid" && return 0
-  for port in $(client_port "$n") $(controller_port "$n"); do
+  for port in $(client_port "$n") $(controller_port "$n") $(sasl_port "$n") $(ssl_port "$n") $(sasl_ssl_port "$n"); do
     port_open "$port" && die "port $port, which Kafka node $n needs, is taken; choose others with KAFKA_PORT"
   done
-  if [ ! -e "$home/server.properties" ]; then
-    mkdir -p "$home"
-    write_properties "$n"
-    kafka_java kafka.tools.StorageTool format -t dGVzdGJlZC1jbHVzdGVyMQ -c "$home/server.properties" >"$home/format.log" 2>&1 ||
-      { rm -f "$home/server.properties"; tail_log "$home/format.log"; die "the storage of Kafka node $n could not be formatted"; }
-  fi
   detached "$home/pid" "$home/kafka.log" java "-Xmx$kafka_heap" -cp "$dir/kafka-lib/*" \
     "-Dlog4j2.configurationFile=$here/kafka/log4j2.yaml" kafka.Kafka "$home/server.properties"
 }
@@ -164,12 +214,18 @@ start_mongo() {
   detached "$dir/mongo.pid" "$dir/mongo.log" java -Xmx512m -cp "$dir/mongo-lib/*" "$here/mongo/Mongo.java" "$mongo_port"
 }
 
-bootstrap_servers() {
+servers() { # servers PORT_FUNCTION
   local n
-  for n in $(every_node); do echo "127.0.0.1:$(client_port "$n")"; done | paste -sd, -
+  for n in $(every_node); do echo "127.0.0.1:$("$1" "$n")"; done | paste -sd, -
 }
 
 print_env() {
-  echo "export KAFKA_BOOTSTRAP_SERVERS=$(bootstrap_servers)"
+  echo "export KAFKA_BOOTSTRAP_SERVERS=$(servers client_port)"
   echo "export MONGODB_URI=mongodb://127.0.0.1:$mongo_port"
+  echo "export KAFKA_SASL_PLAINTEXT_SERVERS=$(servers sasl_port)"
+  echo "export KAFKA_SSL_SERVERS=$(servers ssl_port)"
+  echo "export KAFKA_SASL_SSL_SERVERS=$(servers sasl_ssl_port)"
+  echo "export KAFKA_SSL_CERTIFICATE=$dir/kafka-tls/certificate.pem"
+  echo "export KAFKA_SASL_USERNAME=$sasl_user"
+  echo "export KAFKA_SASL_PASSWORD=$sasl_password"
 }
