@@ -12,6 +12,9 @@ use std::collections::VecDeque;
 
 use crate::error::ProduceVerdict;
 
+/// A broker recognises a repetition of a producer's last five batches of a partition, and of none before.
+const REMEMBERED_BATCHES: u64 = 5;
+
 /// Producer id and epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Identity {
@@ -102,6 +105,8 @@ struct Entry<B> {
     batch: B,
     records: u32,
     stamp: Option<Stamp>,
+    /// Counts the stamps that were given.
+    order: u64,
     in_flight: bool,
     maybe_written: bool,
     disordered: bool,
@@ -114,6 +119,7 @@ pub(crate) struct Sequencer<B> {
     next_key: u64,
     identity: Option<Identity>,
     next_sequence: i32,
+    next_order: u64,
     in_flight: usize,
     /// The entries before it were sent since the last recovery.
     cursor: usize,
@@ -130,6 +136,7 @@ impl<B> Default for Sequencer<B> {
             next_key: 0,
             identity: None,
             next_sequence: 0,
+            next_order: 0,
             in_flight: 0,
             cursor: 0,
             recovering: false,
@@ -148,6 +155,7 @@ impl<B> Sequencer<B> {
             batch,
             records,
             stamp: None,
+            order: 0,
             in_flight: false,
             maybe_written: false,
             disordered: false,
@@ -167,7 +175,16 @@ impl<B> Sequencer<B> {
 
     /// Whether a batch waits to be sent, and may be as far as order is concerned.
     pub(crate) fn has_next(&self) -> bool {
-        !self.recovering && self.cursor < self.entries.len()
+        let next = self.entries.get(self.cursor);
+        !self.recovering && next.is_some_and(|next| next.stamp.is_some() || self.may_stamp())
+    }
+
+    /// Whether the broker, once it has one batch more, still recognises the oldest one that has no answer yet. That may be in
+    /// the log while later ones were acknowledged, if its own answer failed.
+    fn may_stamp(&self) -> bool {
+        self.entries.front().is_none_or(|oldest| {
+            oldest.stamp.is_none() || self.next_order - oldest.order < REMEMBERED_BATCHES
+        })
     }
 
     /// The batches that have not ended, in order.
@@ -187,6 +204,7 @@ impl<B> Sequencer<B> {
         let (stamp, records) = (entry.stamp, entry.records);
         let stamp = match stamp {
             Some(kept) => kept,
+            None if !self.may_stamp() => return Next::Nothing,
             None => match self.new_stamp(fresh, records) {
                 Ok(Some(stamp)) => stamp,
                 Ok(None) => return Next::Nothing,
@@ -194,6 +212,10 @@ impl<B> Sequencer<B> {
             },
         };
         let entry = &mut self.entries[self.cursor];
+        if entry.stamp.is_none() {
+            entry.order = self.next_order;
+            self.next_order += 1;
+        }
         entry.stamp = Some(stamp);
         entry.in_flight = true;
         self.in_flight += 1;

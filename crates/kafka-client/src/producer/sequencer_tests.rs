@@ -414,3 +414,26 @@ fn the_epochs_of_an_id_end_and_a_fresh_id_takes_over() {
     };
     assert_eq!(stamp.identity, FRESH_AGAIN);
 }
+
+/// A batch may be in the log, and fail again and again for its replicas, while those behind it are acknowledged.
+#[test]
+fn what_has_no_answer_is_never_forgotten_by_the_broker() {
+    let mut sequencer = with_batches(20);
+    let first: Vec<_> = std::iter::from_fn(|| send(&mut sequencer, 5)).collect();
+    let again = Answer::Again {
+        maybe_written: true,
+    };
+    sequencer.answer(first[0].0, again);
+    for (key, _, _) in &first[1..] {
+        sequencer.answer(*key, Answer::Written);
+    }
+    // Five more would push it out of the broker's memory; it has four behind it already.
+    let second: Vec<_> = std::iter::from_fn(|| send(&mut sequencer, 5)).collect();
+    assert_eq!(second, first[..1]);
+    assert!(!sequencer.has_next());
+    sequencer.answer(second[0].0, Answer::Written);
+    assert!(sequencer.has_next());
+    let third: Vec<_> = std::iter::from_fn(|| send(&mut sequencer, 5)).collect();
+    let sequences: Vec<_> = third.iter().map(|(_, stamp, _)| stamp.sequence).collect();
+    assert_eq!(sequences, [50, 60, 70, 80, 90]);
+}
