@@ -157,6 +157,24 @@ impl Broker {
         self.cluster.move_leader(topic, partition, node)
     }
 
+    /// Makes `node` the leader of a partition, in a new leader epoch, as an unclean election does: the node has none of the
+    /// batches that reach to offset `end` or past it, so they are gone. Returns the log's new end, which is `end` where a
+    /// batch ends just before it.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::UnknownPartition`], [`BrokerError::UnknownNode`], [`BrokerError::NodeDown`].
+    pub fn move_leader_uncleanly(
+        &self,
+        topic: &str,
+        partition: i32,
+        node: i32,
+        end: i64,
+    ) -> Result<i64, BrokerError> {
+        self.cluster
+            .move_leader_uncleanly(topic, partition, node, end)
+    }
+
     /// Makes `node` the coordinator of a group. As in Kafka, groups fall into 50 slots by their names' hash, and the group's
     /// whole slot moves; rebalances that were under way start anew.
     ///

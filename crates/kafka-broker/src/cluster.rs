@@ -45,7 +45,7 @@ impl Cluster {
             max_size: config.max_group_size,
         };
         Self {
-            nodes: Nodes::new(addresses, config.advertised_host.as_deref()),
+            nodes: Nodes::new(addresses, &config.racks, config.advertised_host.as_deref()),
             topics: Topics::default(),
             groups: Groups::new(limits, config.max_groups),
             faults: Faults::new(config.fault_seed),
@@ -161,15 +161,38 @@ impl Cluster {
     ) -> Result<(), BrokerError> {
         let _changes = self.changes();
         self.check_up(node)?;
-        let found = self.topics.partition(topic, partition).ok_or_else(|| {
-            BrokerError::UnknownPartition {
-                topic: topic.to_owned(),
-                partition,
-            }
-        })?;
-        found.lead(Some(node));
+        self.partition(topic, partition)?.lead(Some(node));
         tracing::info!(topic, partition, node, "moved a partition's leader");
         Ok(())
+    }
+
+    /// Makes `node` the leader of a partition of whose records it has only those before `end`.
+    pub(crate) fn move_leader_uncleanly(
+        &self,
+        topic: &str,
+        partition: i32,
+        node: i32,
+        end: i64,
+    ) -> Result<i64, BrokerError> {
+        let _changes = self.changes();
+        self.check_up(node)?;
+        let end = self.partition(topic, partition)?.lead_uncleanly(node, end);
+        tracing::info!(
+            topic,
+            partition,
+            node,
+            end,
+            "moved a partition's leader uncleanly"
+        );
+        Ok(end)
+    }
+
+    fn partition(&self, topic: &str, partition: i32) -> Result<Arc<Partition>, BrokerError> {
+        let found = self.topics.partition(topic, partition);
+        found.ok_or_else(|| BrokerError::UnknownPartition {
+            topic: topic.to_owned(),
+            partition,
+        })
     }
 
     /// Makes `node` the coordinator of a group, and of the groups that share its slot.

@@ -14,6 +14,10 @@ pub struct BrokerConfig {
     /// The host that clients are told to connect to. Default: the listening address, or `localhost` where that is the
     /// unspecified address.
     pub advertised_host: Option<String>,
+    /// `broker.rack` of the nodes, in their order; nodes beyond its end have none. Where there are any, the leader sends a
+    /// consumer that names its rack to a replica of the same rack that is up, and replicas let themselves be read from, as
+    /// with Kafka's `RackAwareReplicaSelector` (KIP-392). Default: none.
+    pub racks: Vec<String>,
     /// The cluster's id. Default: `embedded-kafka-cluster`.
     pub cluster_id: String,
     /// `auto.create.topics.enable`: whether metadata requests create topics where the client allows it. Default: true.
@@ -58,6 +62,7 @@ impl Default for BrokerConfig {
         Self {
             listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))],
             advertised_host: None,
+            racks: Vec::new(),
             cluster_id: "embedded-kafka-cluster".to_owned(),
             auto_create_topics: true,
             default_partitions: 3,

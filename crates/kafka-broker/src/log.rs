@@ -10,6 +10,6 @@ mod tests;
 mod timestamps;
 
 pub(crate) use check::{Rejection, check};
-pub(crate) use partition::{Partition, Read};
+pub(crate) use partition::{Partition, Read, Reader};
 pub(crate) use store::Retention;
 pub(crate) use timestamps::{FoundRecord, TimestampSearch};

@@ -9,6 +9,7 @@ pub(crate) struct Node {
     pub(crate) id: i32,
     pub(crate) address: SocketAddr,
     pub(crate) host: String,
+    pub(crate) rack: Option<String>,
     up: AtomicBool,
 }
 
@@ -18,14 +19,20 @@ pub(crate) struct Nodes {
 }
 
 impl Nodes {
-    /// Nodes 1, 2, 3 … at these addresses, all down.
-    pub(crate) fn new(addresses: &[SocketAddr], advertised_host: Option<&str>) -> Self {
+    /// Nodes 1, 2, 3 … at these addresses and in these racks, all down.
+    pub(crate) fn new(
+        addresses: &[SocketAddr],
+        racks: &[String],
+        advertised_host: Option<&str>,
+    ) -> Self {
         let nodes = (1..)
             .zip(addresses)
-            .map(|(id, address)| Node {
+            .enumerate()
+            .map(|(index, (id, address))| Node {
                 id,
                 address: *address,
                 host: advertised_host.map_or_else(|| host_of(address.ip()), str::to_owned),
+                rack: racks.get(index).cloned(),
                 up: AtomicBool::new(false),
             })
             .collect();
@@ -52,6 +59,12 @@ impl Nodes {
         if let Some(node) = self.get(id) {
             node.up.store(up, Ordering::SeqCst);
         }
+    }
+
+    /// Whether a node is up and in this rack.
+    pub(crate) fn is_up_in(&self, id: i32, rack: &str) -> bool {
+        self.get(id)
+            .is_some_and(|node| node.is_up() && node.rack.as_deref() == Some(rack))
     }
 
     /// The node that answers for the cluster as a whole: the first that is up.

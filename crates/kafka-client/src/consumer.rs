@@ -16,6 +16,7 @@ mod offsets;
 mod request;
 mod slot;
 mod tracker;
+mod validate;
 
 pub(crate) use crate::topic_partition::TopicPartition;
 pub use config::{ConsumerConfig, IsolationLevel, OffsetReset};

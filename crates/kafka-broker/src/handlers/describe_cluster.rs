@@ -32,6 +32,7 @@ impl Handle for DescribeClusterRequest {
                 .with_broker_id(BrokerId(node.id))
                 .with_host(text(node.host.clone()))
                 .with_port(i32::from(node.address.port()))
+                .with_rack(node.rack.clone().map(text))
         });
         Ok(DescribeClusterResponse::default()
             .with_cluster_id(text(cluster.config.cluster_id.clone()))

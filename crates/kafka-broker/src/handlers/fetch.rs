@@ -8,16 +8,19 @@ use bytes::{Bytes, BytesMut};
 use kafka_wire::ResponseError;
 use kafka_wire::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_wire::messages::fetch_response::{FetchableTopicResponse, PartitionData};
-use kafka_wire::messages::{FetchRequest, FetchResponse};
+use kafka_wire::messages::{BrokerId, FetchRequest, FetchResponse};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Context, Handle, NoAnswer, code};
 use crate::faults::Target;
-use crate::log::{Partition, Read};
+use crate::log::{Partition, Read, Reader};
 use crate::shape::{Field, INT8, INT32, INT32S, INT64, STRING, array};
 
 pub(super) const VERSIONS: RangeInclusive<i16> = 4..=12;
+
+/// The first version whose clients can be sent to a replica, and read from one (KIP-392).
+const FIRST_VERSION_WITH_RACKS: i16 = 11;
 
 impl Handle for FetchRequest {
     type Response = FetchResponse;
@@ -81,7 +84,8 @@ impl Handle for FetchRequest {
                 }
             }
         }
-        Ok(found.into_response(&self))
+        let preferred = fetch.asked.iter().map(|asked| asked.preferred);
+        Ok(found.into_response(&self, preferred))
     }
 }
 
@@ -89,6 +93,8 @@ impl Handle for FetchRequest {
 struct Asked<'a> {
     request: &'a FetchPartition,
     partition: Result<Arc<Partition>, ResponseError>,
+    /// The replica that the client is sent to in place of an answer.
+    preferred: Option<i32>,
 }
 
 struct Fetch<'a> {
@@ -102,7 +108,7 @@ impl<'a> Fetch<'a> {
         let asked = request
             .topics
             .iter()
-            .flat_map(|topic| look_up(context, topic))
+            .flat_map(|topic| look_up(context, topic, &request.rack_id))
             .collect();
         let max_bytes = usize::try_from(request.max_bytes).unwrap_or_default();
         Self {
@@ -117,14 +123,15 @@ impl<'a> Fetch<'a> {
         let mut found = Found {
             partitions: Vec::with_capacity(self.asked.len()),
             bytes: 0,
-            failed: self.asked.is_empty(),
+            at_once: self.asked.is_empty(),
         };
         for asked in &self.asked {
             let result = self.read_one(asked, found.bytes);
             match &result {
                 Ok(read) => found.bytes += read.batches.iter().map(Bytes::len).sum::<usize>(),
-                Err(_) => found.failed = true,
+                Err(_) => found.at_once = true,
             }
+            found.at_once |= asked.preferred.is_some();
             found.partitions.push(result);
         }
         found
@@ -140,9 +147,26 @@ impl<'a> Fetch<'a> {
             .partition
             .as_ref()
             .map_err(|error| (*error, unknown_offsets()))?;
+        if asked.preferred.is_some() {
+            let (start_offset, end_offset, _) = partition
+                .offsets(self.context.node, request.current_leader_epoch)
+                .map_err(|error| (error, unknown_offsets()))?;
+            return Ok(Read {
+                batches: Vec::new(),
+                start_offset,
+                end_offset,
+            });
+        }
         let limit = usize::try_from(request.partition_max_bytes).unwrap_or_default();
+        let reader = if self.context.cluster.config.racks.is_empty()
+            || self.context.version < FIRST_VERSION_WITH_RACKS
+        {
+            Reader::Leader(self.context.node)
+        } else {
+            Reader::Replica(self.context.node)
+        };
         partition.read(
-            self.context.node,
+            reader,
             request.current_leader_epoch,
             request.fetch_offset,
             limit.min(self.max_bytes.saturating_sub(bytes_before)),
@@ -154,19 +178,42 @@ impl<'a> Fetch<'a> {
 fn look_up<'a>(
     context: &'a Context,
     topic: &'a FetchTopic,
+    rack: &'a str,
 ) -> impl Iterator<Item = Asked<'a>> + use<'a> {
     let found = context.cluster.topics.get(&topic.topic);
-    topic.partitions.iter().map(move |request| Asked {
-        request,
-        partition: context
+    topic.partitions.iter().map(move |request| {
+        let partition = context
             .injected_error(&topic.topic, Some(request.partition))
             .and_then(|()| {
                 found
                     .as_ref()
                     .and_then(|found| found.partition(request.partition))
                     .ok_or(ResponseError::UnknownTopicOrPartition)
-            }),
+            });
+        let preferred = partition
+            .as_ref()
+            .ok()
+            .and_then(|partition| preferred_replica(context, partition, rack));
+        Asked {
+            request,
+            partition,
+            preferred,
+        }
     })
+}
+
+/// The replica in the client's rack, if that is not the leader, whom alone this is asked of.
+fn preferred_replica(context: &Context, partition: &Partition, rack: &str) -> Option<i32> {
+    let nodes = &context.cluster.nodes;
+    if rack.is_empty() || context.cluster.config.racks.is_empty() {
+        return None;
+    }
+    let view = partition.view();
+    if view.leadership.leader != Some(context.node) || nodes.is_up_in(context.node, rack) {
+        return None;
+    }
+    let mut replicas = view.replicas.into_iter();
+    replicas.find(|id| nodes.is_up_in(*id, rack))
 }
 
 fn unknown_offsets() -> Read {
@@ -181,17 +228,22 @@ fn unknown_offsets() -> Read {
 struct Found {
     partitions: Vec<Result<Read, (ResponseError, Read)>>,
     bytes: usize,
-    failed: bool,
+    /// There is something to say that the client should not wait for.
+    at_once: bool,
 }
 
 impl Found {
-    /// An error is answered at once, as is a fetch that asks for nothing.
+    /// An error is answered at once, as is a fetch that asks for nothing or at the wrong replica.
     fn is_enough(&self, min_bytes: usize) -> bool {
-        self.failed || self.bytes >= min_bytes
+        self.at_once || self.bytes >= min_bytes
     }
 
-    fn into_response(self, request: &FetchRequest) -> FetchResponse {
-        let mut results = self.partitions.into_iter();
+    fn into_response(
+        self,
+        request: &FetchRequest,
+        preferred: impl Iterator<Item = Option<i32>>,
+    ) -> FetchResponse {
+        let mut results = self.partitions.into_iter().zip(preferred);
         let responses = request
             .topics
             .iter()
@@ -200,7 +252,10 @@ impl Found {
                     .partitions
                     .iter()
                     .zip(results.by_ref())
-                    .map(|(asked, result)| partition_data(asked.partition, result))
+                    .map(|(asked, (result, preferred))| {
+                        partition_data(asked.partition, result)
+                            .with_preferred_read_replica(BrokerId(preferred.unwrap_or(-1)))
+                    })
                     .collect();
                 FetchableTopicResponse::default()
                     .with_topic(topic.topic.clone())

@@ -51,6 +51,7 @@ impl Handle for MetadataRequest {
                 .with_node_id(BrokerId(node.id))
                 .with_host(text(node.host.clone()))
                 .with_port(i32::from(node.address.port()))
+                .with_rack(node.rack.clone().map(text))
         });
         let may_create = self.allow_auto_topic_creation && cluster.config.auto_create_topics;
         let topics = match self.topics {

@@ -40,6 +40,13 @@ impl Epochs {
         }
     }
 
+    /// Forgets what lies behind the log's end.
+    pub(crate) fn truncate_back(&mut self, log_end: i64) {
+        while self.starts.len() > 1 && self.starts.last().is_some_and(|(_, at)| *at >= log_end) {
+            self.starts.pop();
+        }
+    }
+
     /// The largest epoch up to `requested` and the offset where it ends; (−1, −1) when that is not known.
     pub(crate) fn end_of(&self, requested: i32, leader_epoch: i32, log_end: i64) -> (i32, i64) {
         if requested == leader_epoch {

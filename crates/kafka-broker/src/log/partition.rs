@@ -19,6 +19,15 @@ pub(crate) struct LeaderAndEpoch {
     pub(crate) epoch: i32,
 }
 
+/// The node that is read from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Reader {
+    /// It must be the leader.
+    Leader(i32),
+    /// It must have the partition (KIP-392).
+    Replica(i32),
+}
+
 /// What a fetch gets of a partition.
 #[derive(Debug, Default)]
 pub(crate) struct Read {
@@ -57,6 +66,22 @@ struct State {
 impl State {
     /// Checks that the partition is asked for at its leader, and in its leader's epoch where the client names one (KIP-320).
     fn check_leader(&self, node: i32, epoch: i32) -> Result<(), ResponseError> {
+        self.check_epoch(epoch)?;
+        if self.leadership.leader != Some(node) {
+            return Err(ResponseError::NotLeaderOrFollower);
+        }
+        Ok(())
+    }
+
+    /// As [`check_leader`](Self::check_leader), for a fetch.
+    fn check_reader(&self, reader: Reader, epoch: i32) -> Result<(), ResponseError> {
+        match reader {
+            Reader::Replica(node) if self.replicas.contains(&node) => self.check_epoch(epoch),
+            Reader::Leader(node) | Reader::Replica(node) => self.check_leader(node, epoch),
+        }
+    }
+
+    fn check_epoch(&self, epoch: i32) -> Result<(), ResponseError> {
         if self.deleted {
             return Err(ResponseError::UnknownTopicOrPartition);
         }
@@ -66,10 +91,19 @@ impl State {
         if epoch > self.leadership.epoch {
             return Err(ResponseError::UnknownLeaderEpoch);
         }
-        if self.leadership.leader != Some(node) {
-            return Err(ResponseError::NotLeaderOrFollower);
-        }
         Ok(())
+    }
+
+    fn lead(&mut self, leader: Option<i32>) {
+        self.leadership.leader = leader;
+        self.leadership.epoch += 1;
+        self.log.begin_epoch(self.leadership.epoch);
+        if let Some(leader) = leader
+            && !self.replicas.contains(&leader)
+        {
+            self.replicas.push(leader);
+        }
+        self.wake();
     }
 
     fn wake(&self) {
@@ -117,7 +151,7 @@ impl Partition {
     /// Reads whole batches from `offset` on: see [`Log::read`].
     pub(crate) fn read(
         &self,
-        node: i32,
+        reader: Reader,
         epoch: i32,
         offset: i64,
         max_bytes: usize,
@@ -129,7 +163,7 @@ impl Partition {
             start_offset: state.log.start_offset(),
             end_offset: state.log.end_offset(),
         };
-        if let Err(e) = state.check_leader(node, epoch) {
+        if let Err(e) = state.check_reader(reader, epoch) {
             return Err((
                 e,
                 Read {
@@ -233,19 +267,18 @@ impl Partition {
     /// Gives the partition another leader, in a new epoch, and wakes the fetches that wait at the old one.
     pub(crate) fn lead(&self, leader: Option<i32>) {
         let mut state = self.state.lock();
-        if state.leadership.leader == leader {
-            return;
+        if state.leadership.leader != leader {
+            state.lead(leader);
         }
-        state.leadership.leader = leader;
-        state.leadership.epoch += 1;
-        let epoch = state.leadership.epoch;
-        state.log.begin_epoch(epoch);
-        if let Some(leader) = leader
-            && !state.replicas.contains(&leader)
-        {
-            state.replicas.push(leader);
-        }
-        state.wake();
+    }
+
+    /// Gives the partition to a leader that lacks the batches which reach to `end` or past it, in a new epoch. Returns the
+    /// log's new end.
+    pub(crate) fn lead_uncleanly(&self, leader: i32, end: i64) -> i64 {
+        let mut state = self.state.lock();
+        let end = state.log.truncate_to(end);
+        state.lead(Some(leader));
+        end
     }
 
     /// Ends the partition with its topic.

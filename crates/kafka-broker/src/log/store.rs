@@ -137,6 +137,30 @@ impl Log {
         });
     }
 
+    /// Drops the whole batches that reach to `end` or past it, as a new leader that never had them. Returns the log's new end.
+    pub(crate) fn truncate_to(&mut self, end: i64) -> i64 {
+        while self
+            .batches
+            .back()
+            .is_some_and(|batch| batch.last_offset >= end)
+        {
+            if let Some(dropped) = self.batches.pop_back() {
+                self.bytes -= dropped.bytes.len() as u64;
+                self.records -= u64::try_from(dropped.records).unwrap_or_default();
+                self.end = dropped.base_offset.max(self.start);
+            }
+        }
+        self.epochs.truncate_back(self.end);
+        // What the producers wrote since is forgotten with it.
+        self.producers = Producers::default();
+        for batch in &self.batches {
+            if let Ok(header) = BatchHeader::read(&batch.bytes) {
+                self.producers.appended(&header, batch.base_offset);
+            }
+        }
+        self.end
+    }
+
     /// Drops whole batches from the front until the rest is within bounds. The newest stays, whatever its size.
     pub(crate) fn retain(&mut self, retention: Retention) {
         while self.bytes > retention.bytes && self.batches.len() > 1 {

@@ -29,6 +29,8 @@ enum Step {
     DeleteBefore(i64),
     Retain(u64),
     Lead,
+    /// A leader that lacks what reaches to this offset.
+    LeadUncleanly(i64),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +47,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (-2..60i64).prop_map(Step::DeleteBefore),
         1 => (0..2000u64).prop_map(Step::Retain),
         1 => Just(Step::Lead),
+        1 => (0..60i64).prop_map(Step::LeadUncleanly),
     ];
     prop::collection::vec(step, 1..40)
 }
@@ -96,6 +99,16 @@ impl Model {
             .map_or(i64::MAX, |record| record.batch);
         let kept = self.records.iter().filter(|r| r.batch >= first_batch);
         kept.cloned().collect()
+    }
+
+    /// Whole batches that reach to `end` go, as far as they are kept.
+    fn truncate_to(&mut self, end: i64) {
+        let kept = self.kept();
+        let gone = kept.iter().find(|r| r.offset >= end).map(|r| r.batch);
+        if let Some(first) = gone {
+            self.records.retain(|r| r.batch < first);
+            self.end = first.max(self.start);
+        }
     }
 
     fn first_at_or_after(&self, timestamp: i64) -> Option<FoundRecord> {
@@ -171,13 +184,20 @@ fn apply(log: &mut Log, model: &mut Model, step: &Step) {
             let batches = log.batches_from(model.start).count();
             assert!(log.size_bytes() <= *bytes || batches <= 1);
         }
-        Step::Lead => {
-            model.epoch += 1;
-            log.begin_epoch(model.epoch);
-            model.epochs.retain(|(_, start)| *start < model.end);
-            model.epochs.push((model.epoch, model.end));
+        Step::Lead => lead(log, model),
+        Step::LeadUncleanly(end) => {
+            model.truncate_to(*end);
+            assert_eq!(log.truncate_to(*end), model.end);
+            lead(log, model);
         }
     }
+}
+
+fn lead(log: &mut Log, model: &mut Model) {
+    model.epoch += 1;
+    log.begin_epoch(model.epoch);
+    model.epochs.retain(|(_, start)| *start < model.end);
+    model.epochs.push((model.epoch, model.end));
 }
 
 fn compare(log: &Log, model: &Model) {

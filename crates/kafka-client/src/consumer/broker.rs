@@ -15,7 +15,7 @@ use kafka_wire::messages::FetchResponse;
 use kafka_wire::{Connection, ResponseError};
 use tokio::time::Instant;
 
-use super::fetcher::{BrokerSlots, Shared};
+use super::fetcher::{BrokerSlots, Shared, sleep_until};
 use super::request::{self, Pick, Received};
 use crate::backoff::Backoff;
 use crate::error::{ClientError, Remedy};
@@ -156,8 +156,7 @@ impl BrokerTask {
                 lane.not_before = Some(Instant::now() + lane.backoff.next());
                 tracing::debug!(broker = self.node, %error, "fetch failed");
                 for pick in &picks {
-                    pick.give_back();
-                    pick.slot.lock().preferred = None;
+                    pick.failed(&self.shared);
                 }
                 self.follow_up(Received {
                     refresh: error.remedy() != Remedy::Retry,
@@ -229,12 +228,5 @@ impl Lane {
         let (connection, answer) = under_way.answer.as_mut().await;
         let picks = self.under_way.take().map(|u| u.picks).unwrap_or_default();
         (picks, connection, answer)
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }

@@ -18,19 +18,38 @@ pub(crate) struct Chunk {
     pub(crate) next_offset: i64,
 }
 
-/// The offset behind the last whole batch in `records`, and the bytes up to there, found by the headers alone; none if
-/// there is no whole batch.
-pub(crate) fn end_of(records: &[u8]) -> Option<(i64, usize)> {
+/// The end of the last whole batch of a fetch.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct End {
+    /// The offset behind it.
+    pub(crate) next_offset: i64,
+    /// The bytes up to there.
+    pub(crate) length: usize,
+    /// The leader epochs of the batches, each with the offset that it begins at.
+    pub(crate) epochs: Vec<(i64, i32)>,
+}
+
+/// Finds the end by the batches' headers alone; none if there is no whole batch.
+pub(crate) fn end_of(records: &[u8]) -> Option<End> {
     let mut rest = records;
-    let mut end = None;
+    let mut next_offset = None;
+    let mut epochs: Vec<(i64, i32)> = Vec::new();
     while let Ok(header) = BatchHeader::read(rest) {
         match rest.get(header.total_len()..) {
             Some(after) => rest = after,
             None => break,
         }
-        end = Some(header.last_offset() + 1);
+        next_offset = Some(header.last_offset() + 1);
+        let epoch = header.partition_leader_epoch;
+        if epochs.last().is_none_or(|(_, last)| *last != epoch) {
+            epochs.push((header.base_offset, epoch));
+        }
     }
-    end.map(|end| (end, records.len() - rest.len()))
+    Some(End {
+        next_offset: next_offset?,
+        length: records.len() - rest.len(),
+        epochs,
+    })
 }
 
 /// Reads a chunk batch by batch.

@@ -62,6 +62,19 @@ pub enum ConsumerError {
         /// One past the last offset of the log.
         log_end: i64,
     },
+    /// The log was truncated below the position: a replica that had not everything became the leader (an unclean election),
+    /// so records that were handed out are gone and others may have their offsets (KIP-320). Told where the policy is
+    /// [`OffsetReset::Error`](crate::OffsetReset::Error); polling fails so until somebody seeks.
+    #[error("partition {partition} was truncated: what was read up to offset {offset} is gone{}",
+        diverged_at.map(|at| format!(" from {at} on")).unwrap_or_default())]
+    Truncated {
+        /// Which partition.
+        partition: TopicPartition,
+        /// The position.
+        offset: i64,
+        /// The first offset that is not what it was; none where the leader does not know.
+        diverged_at: Option<i64>,
+    },
     /// What is stored at this offset cannot be read. Polling again fetches it again; seeking past it skips it.
     #[error("partition {partition} cannot be read at offset {offset}: {source}")]
     Undecodable {

@@ -13,8 +13,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::broker::BrokerTask;
 use super::config::ConsumerConfig;
-use super::offsets;
 use super::slot::{Slot, Start};
+use super::{offsets, validate};
 use crate::cluster::Cluster;
 
 /// How often metadata is asked for while a partition has no leader.
@@ -113,9 +113,31 @@ impl Fetcher {
         state.fetcher = None;
     }
 
-    /// Has the partitions without an offset looked after.
+    /// Has the partitions without an offset, or with one in doubt, looked after.
     pub(crate) fn wake(&self) {
         self.shared.wake.notify_one();
+    }
+}
+
+/// What routing found.
+#[derive(Debug, Default)]
+struct Routed {
+    /// Some partitions have no leader.
+    leaderless: bool,
+    /// When a replica near by is no longer to be believed in.
+    again_at: Option<Instant>,
+}
+
+impl Routed {
+    fn look_again(&mut self, at: Instant) {
+        self.again_at = Some(self.again_at.map_or(at, |earlier| earlier.min(at)));
+    }
+}
+
+pub(super) async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -128,21 +150,27 @@ impl Shared {
     async fn supervise(self: &Arc<Self>) {
         let mut metadata = self.cluster.watch();
         let mut resets = FuturesUnordered::new();
+        let mut checks = FuturesUnordered::new();
         let mut refresh_at: Option<Instant> = None;
         loop {
-            refresh_at = self
-                .route()
+            let routed = self.route();
+            refresh_at = routed
+                .leaderless
                 .then(|| refresh_at.unwrap_or_else(|| Instant::now() + LEADERLESS_REFRESH));
-            let refresh = tokio::time::sleep_until(refresh_at.unwrap_or_else(Instant::now));
-            let missing = self.take_missing_offsets();
+            let (missing, doubts) = self.take_unplaced();
             if !missing.is_empty() {
                 resets.push(offsets::reset(&self.cluster, &self.config, missing));
+            }
+            if !doubts.is_empty() {
+                checks.push(validate::validate(&self.cluster, &self.config, doubts));
             }
             tokio::select! {
                 () = self.wake.notified() => {}
                 changed = metadata.changed() => if changed.is_err() { return },
                 Some(()) = resets.next() => {}
-                () = refresh, if refresh_at.is_some() => {
+                Some(()) = checks.next() => {}
+                () = sleep_until(routed.again_at) => {}
+                () = sleep_until(refresh_at) => {
                     refresh_at = None;
                     self.cluster.request_refresh();
                 }
@@ -150,58 +178,64 @@ impl Shared {
         }
     }
 
-    /// The partitions that need the reset policy and are not being seen to.
-    fn take_missing_offsets(&self) -> Vec<offsets::Missing> {
+    /// The partitions without an offset, and those with one in doubt, that are not being seen to.
+    fn take_unplaced(&self) -> (Vec<offsets::Missing>, Vec<validate::Doubt>) {
         let slots = self.slots.lock();
-        let mut missing = Vec::new();
+        let (mut missing, mut doubts) = (Vec::new(), Vec::new());
         for slot in slots.iter() {
             let mut state = slot.lock();
-            if let Start::NeedsReset(outside) = state.start
-                && state.is_held()
-                && state.failure.is_none()
-                && state.resetting != Some(state.seeks)
-            {
-                state.resetting = Some(state.seeks);
-                missing.push(offsets::Missing {
-                    slot: Arc::clone(slot),
-                    outside,
-                    seeks: state.seeks,
-                });
+            let (slot, start, seeks) = (Arc::clone(slot), state.start, state.seeks);
+            if !state.is_held() || state.failure.is_some() || state.resetting == Some(seeks) {
+                continue;
             }
+            match start {
+                Start::NeedsReset(_) | Start::AtTime(_) => {
+                    missing.push(offsets::Missing { slot, start, seeks });
+                }
+                Start::Unvalidated => doubts.push(validate::Doubt { slot, seeks }),
+                Start::AwaitsCommitted | Start::Ready => continue,
+            }
+            state.resetting = Some(seeks);
         }
-        missing
+        (missing, doubts)
     }
 
-    /// Hands every partition to the task of its broker. Returns whether some have none.
-    fn route(self: &Arc<Self>) -> bool {
+    /// Hands every partition to the task of its broker.
+    fn route(self: &Arc<Self>) -> Routed {
         let now = Instant::now();
         let metadata = self.cluster.metadata();
         let slots = self.slots.lock();
         let mut by_node: HashMap<i32, Vec<Arc<Slot>>> = HashMap::new();
-        let mut leaderless = false;
+        let mut routed = Routed::default();
         for slot in slots.iter() {
-            let preferred = slot
-                .lock()
+            let leader = self.cluster.leader(&slot.id.topic, slot.id.partition);
+            let mut state = slot.lock();
+            if let Some(leader) = leader {
+                state.doubt(leader.epoch);
+            }
+            state.preferred = state
                 .preferred
                 .filter(|(node, until)| *until > now && metadata.brokers.contains_key(node));
-            let node = preferred
-                .map(|(node, _)| node)
-                .or_else(|| {
-                    let leader = self.cluster.leader(&slot.id.topic, slot.id.partition);
-                    leader.map(|leader| leader.node)
-                })
-                .filter(|node| metadata.brokers.contains_key(node));
+            let node = match state.preferred {
+                Some((node, until)) => {
+                    routed.look_again(until);
+                    Some(node)
+                }
+                None => leader
+                    .map(|leader| leader.node)
+                    .filter(|node| metadata.brokers.contains_key(node)),
+            };
             match node {
                 Some(node) => by_node.entry(node).or_default().push(Arc::clone(slot)),
                 None => {
-                    leaderless = true;
-                    slot.lock().fetcher = None;
+                    routed.leaderless = true;
+                    state.fetcher = None;
                 }
             }
         }
         let mut brokers = self.brokers.lock();
         if self.stop.is_cancelled() {
-            return false;
+            return Routed::default();
         }
         brokers.retain(|node, _| by_node.contains_key(node));
         for (node, slots) in by_node {
@@ -221,7 +255,7 @@ impl Shared {
             *route.list.slots.lock() = slots;
             route.list.wake.notify_one();
         }
-        leaderless
+        routed
     }
 
     fn open_route(self: &Arc<Self>, node: i32) -> Route {

@@ -92,8 +92,8 @@ impl PartitionConsumer {
     ///
     /// # Errors
     ///
-    /// [`ConsumerError::Lost`], for good. [`ConsumerError::Undecodable`], [`ConsumerError::NoOffset`] and
-    /// [`ConsumerError::Fetch`] until what they tell of is gone or somebody seeks past it.
+    /// [`ConsumerError::Lost`], for good. [`ConsumerError::Undecodable`], [`ConsumerError::NoOffset`],
+    /// [`ConsumerError::Truncated`] and [`ConsumerError::Fetch`] until what they tell of is gone or somebody seeks past it.
     pub async fn poll(&mut self, max_records: usize) -> Result<Option<Records>, ConsumerError> {
         loop {
             match self.step(max_records)? {
@@ -205,9 +205,16 @@ impl PartitionConsumer {
             let drained = self.decoder.is_none() && state.buffer.is_empty();
             if let Some(failure) = state.failure.clone().filter(|_| drained) {
                 // Without an offset nothing changes until somebody seeks; anything else is tried again.
-                if state.start == Start::Ready {
-                    state.failure = None;
-                    state.wake_fetcher();
+                match state.start {
+                    Start::Ready => {
+                        state.failure = None;
+                        state.wake_fetcher();
+                    }
+                    Start::Unvalidated => {
+                        state.failure = None;
+                        self.fetcher.wake();
+                    }
+                    Start::AwaitsCommitted | Start::NeedsReset(_) | Start::AtTime(_) => {}
                 }
                 return Err(failure);
             }
@@ -277,11 +284,11 @@ impl PartitionConsumer {
             Ownership::Revoked => return Ok(Step::Ended),
             Ownership::Lost(reason) => return Err(self.slot.lost_error(reason)),
         }
-        state.position = Some(position);
-        for batch in &taken.batches {
-            let header = batch.header();
-            state.note_epoch(header.base_offset, header.partition_leader_epoch);
+        // A seek, or a leader that has not what is in memory, came in between: none of it is handed out.
+        if state.seeks != self.seeks {
+            return Ok(Step::Nothing);
         }
+        state.position = Some(position);
         drop(state);
         if taken.records == 0 {
             return Ok(Step::Nothing);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::config::{ConsumerConfig, OffsetReset};
 use super::fetcher::Fetcher;
 use super::handle::PartitionConsumer;
+use super::offsets::{EARLIEST, LATEST};
 use super::slot::{Slot, Start};
 use crate::client::Client;
 use crate::error::ClientError;
@@ -15,6 +16,13 @@ use crate::topic_partition::TopicPartition;
 pub enum StartAt {
     /// At this offset; one outside of the log is treated by the reset policy.
     Offset(i64),
+    /// At the oldest record that there is.
+    Earliest,
+    /// Behind the newest record; under read_committed, behind the last stable one.
+    Latest,
+    /// At the first record of this time or a later one, in milliseconds since 1970; behind the newest record where there
+    /// is none (KIP-79).
+    Timestamp(i64),
     /// As [`ConsumerConfig::auto_offset_reset`] says.
     Reset,
 }
@@ -27,8 +35,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ClientError::Config`] when the configuration cannot work, an offset is negative, a partition is named twice, or
-    /// all are to start by [`OffsetReset::Error`].
+    /// [`ClientError::Config`] when the configuration cannot work, an offset or a timestamp is negative, a partition is
+    /// named twice, or is to start by [`OffsetReset::Error`].
     pub fn consume(
         &self,
         config: ConsumerConfig,
@@ -47,6 +55,9 @@ impl Client {
                     slot.lock().move_to(offset);
                     slot
                 }
+                StartAt::Earliest => Slot::new(id, Start::AtTime(EARLIEST)),
+                StartAt::Latest => Slot::new(id, Start::AtTime(LATEST)),
+                StartAt::Timestamp(time) if time >= 0 => Slot::new(id, Start::AtTime(time)),
                 StartAt::Reset if reset != OffsetReset::Error => {
                     Slot::new(id, Start::NeedsReset(None))
                 }

@@ -16,16 +16,16 @@ use crate::error::ClientError;
 use crate::topic_partition::TopicPartition;
 
 /// Kafka's name for the first offset of the log.
-const EARLIEST: i64 = -2;
+pub(super) const EARLIEST: i64 = -2;
 /// Kafka's name for the offset behind the last record (of a committed transaction, under read_committed).
-const LATEST: i64 = -1;
+pub(super) const LATEST: i64 = -1;
 
 /// A partition without a place to read on from.
 #[derive(Debug)]
 pub(super) struct Missing {
     pub(super) slot: Arc<Slot>,
-    /// The offset that turned out to be outside of the log, if there was one.
-    pub(super) outside: Option<i64>,
+    /// What it needs: [`Start::NeedsReset`] or [`Start::AtTime`].
+    pub(super) start: Start,
     /// The seeks up to now: a later one makes this needless.
     pub(super) seeks: u64,
 }
@@ -33,11 +33,24 @@ pub(super) struct Missing {
 impl Missing {
     fn is_needed(&self) -> bool {
         let state = self.slot.lock();
-        state.is_held() && state.seeks == self.seeks && state.start != Start::Ready
+        state.is_held() && state.seeks == self.seeks && state.start == self.start
+    }
+
+    /// The times to ask for: one that is wanted from the front, and one from the back.
+    fn questions(&self, policy: OffsetReset) -> (Option<i64>, Option<i64>) {
+        match (self.start, policy) {
+            (Start::AtTime(EARLIEST), _) => (Some(EARLIEST), None),
+            (Start::AtTime(LATEST), _) => (None, Some(LATEST)),
+            // Where no record is as young as that, it is the log's end.
+            (Start::AtTime(time), _) => (Some(time), Some(LATEST)),
+            (_, OffsetReset::Earliest) => (Some(EARLIEST), None),
+            (_, OffsetReset::Latest) => (None, Some(LATEST)),
+            (_, OffsetReset::Error) => (Some(EARLIEST), Some(LATEST)),
+        }
     }
 }
 
-/// Carries out the reset policy; asks again, with waits up to a second, until each partition has its answer or is gone.
+/// Finds the offsets, by the reset policy or by time; asks again, with waits up to a second, until each partition has its answer or is gone.
 pub(super) async fn reset(cluster: &Cluster, config: &ConsumerConfig, mut missing: Vec<Missing>) {
     let mut backoff = Backoff::default();
     loop {
@@ -45,21 +58,20 @@ pub(super) async fn reset(cluster: &Cluster, config: &ConsumerConfig, mut missin
         if missing.is_empty() {
             return;
         }
-        let ids: Vec<_> = missing.iter().map(|m| m.slot.id.clone()).collect();
         let isolation = config.isolation_level.code();
-        let (ends, starts) = match config.auto_offset_reset {
-            OffsetReset::Earliest => (None, Some(list(cluster, isolation, &ids, EARLIEST).await)),
-            OffsetReset::Latest => (Some(list(cluster, isolation, &ids, LATEST).await), None),
-            OffsetReset::Error => {
-                let (ends, starts) = tokio::join!(
-                    list(cluster, isolation, &ids, LATEST),
-                    list(cluster, isolation, &ids, EARLIEST)
-                );
-                (Some(ends), Some(starts))
-            }
-        };
+        let (mut fronts, mut backs) = (Vec::new(), Vec::new());
         for m in &missing {
-            settle(m, starts.as_ref(), ends.as_ref());
+            let (front, back) = m.questions(config.auto_offset_reset);
+            fronts.extend(front.map(|time| (m.slot.id.clone(), time)));
+            backs.extend(back.map(|time| (m.slot.id.clone(), time)));
+        }
+        let (fronts, backs) = tokio::join!(
+            list(cluster, isolation, &fronts),
+            list(cluster, isolation, &backs)
+        );
+        for m in &missing {
+            let expected = m.questions(config.auto_offset_reset);
+            settle(m, expected, &fronts, &backs);
         }
         missing.retain(|m| m.slot.lock().failure.is_none() && m.is_needed());
         if !missing.is_empty() {
@@ -71,11 +83,14 @@ pub(super) async fn reset(cluster: &Cluster, config: &ConsumerConfig, mut missin
 
 type Listed = HashMap<TopicPartition, Result<i64, ClientError>>;
 
-fn settle(missing: &Missing, starts: Option<&Listed>, ends: Option<&Listed>) {
+fn settle(missing: &Missing, asked: (Option<i64>, Option<i64>), fronts: &Listed, backs: &Listed) {
     let id = &missing.slot.id;
-    let start = starts.and_then(|listed| listed.get(id));
-    let end = ends.and_then(|listed| listed.get(id));
-    let mut answers = [start, end].into_iter().flatten();
+    let (front, back) = (fronts.get(id), backs.get(id));
+    // Not in the answer: asked again.
+    if (asked.0.is_some() && front.is_none()) || (asked.1.is_some() && back.is_none()) {
+        return;
+    }
+    let mut answers = [front, back].into_iter().flatten();
     if let Some(error) = answers.find_map(|answer| answer.as_ref().err()) {
         if error.is_retriable() {
             tracing::debug!(partition = %id, %error, "cannot list offsets yet");
@@ -84,39 +99,52 @@ fn settle(missing: &Missing, starts: Option<&Listed>, ends: Option<&Listed>) {
         }
         return;
     }
-    match (start, end) {
-        (Some(Ok(log_start)), Some(Ok(log_end))) => missing.slot.fail(ConsumerError::NoOffset {
-            partition: id.clone(),
-            offset: missing.outside,
-            log_start: *log_start,
-            log_end: *log_end,
-        }),
-        (Some(Ok(offset)), None) | (None, Some(Ok(offset))) => {
-            if let Some(outside) = missing.outside {
-                tracing::warn!(partition = %id, offset = outside, reset_to = offset, "an offset is not in the log");
+    let outside = match missing.start {
+        Start::NeedsReset(outside) => outside,
+        _ => None,
+    };
+    let offset = match (front, back) {
+        (Some(Ok(found)), Some(Ok(log_end))) if matches!(missing.start, Start::AtTime(_)) => {
+            if *found >= 0 {
+                *found
+            } else {
+                *log_end
             }
-            missing.slot.start_at(*offset, missing.seeks);
         }
-        // Not in the answer: asked again.
-        _ => {}
+        (Some(Ok(log_start)), Some(Ok(log_end))) => {
+            missing.slot.fail(ConsumerError::NoOffset {
+                partition: id.clone(),
+                offset: outside,
+                log_start: *log_start,
+                log_end: *log_end,
+            });
+            return;
+        }
+        (Some(Ok(offset)), None) | (None, Some(Ok(offset))) => *offset,
+        _ => return,
+    };
+    if let Some(outside) = outside {
+        tracing::warn!(partition = %id, offset = outside, reset_to = offset, "an offset is not in the log");
     }
+    // An end of the log is there in every epoch.
+    missing.slot.start_at(offset.max(0), -1, missing.seeks);
 }
 
 /// Asks the leaders for an offset of each partition, one request a leader.
 async fn list(
     cluster: &Cluster,
     isolation_level: i8,
-    partitions: &[TopicPartition],
-    timestamp: i64,
+    partitions: &[(TopicPartition, i64)],
 ) -> Listed {
-    let mut by_leader: HashMap<i32, Vec<(&TopicPartition, i32)>> = HashMap::new();
+    let mut by_leader: HashMap<i32, Vec<Asked<'_>>> = HashMap::new();
     let mut listed = Listed::new();
-    for id in partitions {
+    for (id, time) in partitions {
         match cluster.leader(&id.topic, id.partition) {
-            Some(leader) => {
-                let of_leader = by_leader.entry(leader.node).or_default();
-                of_leader.push((id, leader.epoch));
-            }
+            Some(leader) => by_leader.entry(leader.node).or_default().push(Asked {
+                id,
+                time: *time,
+                epoch: leader.epoch,
+            }),
             None => {
                 let code = ResponseError::LeaderNotAvailable;
                 let error = ClientError::broker("ListOffsets", id.to_string(), code);
@@ -125,7 +153,7 @@ async fn list(
         }
     }
     let asked = by_leader.iter().map(|(node, partitions)| async move {
-        let request = list_request(partitions, timestamp, isolation_level);
+        let request = list_request(partitions, isolation_level);
         let answer = cluster.request_to(*node, Purpose::General, request).await;
         (partitions, answer)
     });
@@ -134,7 +162,7 @@ async fn list(
             Err(error) => {
                 let failed = partitions
                     .iter()
-                    .map(|(id, _)| ((*id).clone(), Err(error.clone())));
+                    .map(|asked| (asked.id.clone(), Err(error.clone())));
                 listed.extend(failed);
             }
             Ok(response) => {
@@ -143,7 +171,7 @@ async fn list(
                     for p in topic.partitions {
                         let id = TopicPartition::new(Arc::clone(&name), p.partition_index);
                         let result = match ResponseError::try_from_code(p.error_code) {
-                            None => Ok(p.offset.max(0)),
+                            None => Ok(p.offset),
                             Some(code) => {
                                 Err(ClientError::broker("ListOffsets", id.to_string(), code))
                             }
@@ -157,17 +185,21 @@ async fn list(
     listed
 }
 
-fn list_request(
-    partitions: &[(&TopicPartition, i32)],
-    timestamp: i64,
-    isolation_level: i8,
-) -> ListOffsetsRequest {
+struct Asked<'a> {
+    id: &'a TopicPartition,
+    /// Milliseconds since 1970, or a name of an end of the log.
+    time: i64,
+    /// The leader's.
+    epoch: i32,
+}
+
+fn list_request(partitions: &[Asked<'_>], isolation_level: i8) -> ListOffsetsRequest {
     let mut topics: Vec<ListOffsetsTopic> = Vec::new();
-    for (id, epoch) in partitions {
+    for Asked { id, time, epoch } in partitions {
         let partition = ListOffsetsPartition::default()
             .with_partition_index(id.partition)
             .with_current_leader_epoch(*epoch)
-            .with_timestamp(timestamp);
+            .with_timestamp(*time);
         match topics.iter_mut().find(|t| t.name.as_str() == &*id.topic) {
             Some(topic) => topic.partitions.push(partition),
             None => topics.push(

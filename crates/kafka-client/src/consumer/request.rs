@@ -19,12 +19,13 @@ use super::fetcher::Shared;
 use super::slot::{Slot, SlotState, Start};
 use crate::error::FetchVerdict;
 
-/// How long a replica that the leader named is fetched from before the leader is asked again, as long as metadata lives
-/// in Kafka's clients (KIP-392).
-const PREFERRED_REPLICA_AGE: Duration = Duration::from_secs(300);
 /// A partition that has less than this part of an answer gets a copy of its own: a slice would keep the whole answer in
 /// memory, and many partitions with a small slice each could keep many answers.
 const COPY_BELOW: usize = 8;
+
+/// How long a replica that failed is left alone. A cluster takes up to 9 s to notice that a node is gone, and its leaders
+/// name the node until then.
+const REPLICA_REST: Duration = Duration::from_secs(30);
 
 /// A partition that goes into a request.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub(super) struct Pick {
     pub(super) slot: Arc<Slot>,
     offset: i64,
     leader_epoch: i32,
+    /// The leader is not to send us to a replica.
+    leader_only: bool,
     /// Names this fetch of the partition; an answer to any other is dropped.
     fetch: u64,
 }
@@ -67,15 +70,25 @@ pub(super) fn pick(
     if let Some(later) = state.not_before.filter(|at| *at > now) {
         return Err(later);
     }
+    let leader = shared.cluster.leader(&slot.id.topic, slot.id.partition);
+    // The supervisor is about to see the same.
+    if leader.is_some_and(|leader| state.is_in_doubt(leader.epoch)) {
+        return Ok(None);
+    }
     state.fetches += 1;
     state.in_flight = Some(state.fetches);
-    let leader = shared.cluster.leader(&slot.id.topic, slot.id.partition);
     Ok(Some(Pick {
         slot: Arc::clone(slot),
         offset: state.fetch_offset,
         leader_epoch: leader.map_or(-1, |l| l.epoch),
+        leader_only: state.leader_only.is_some_and(|until| until > now),
         fetch: state.fetches,
     }))
+}
+
+/// How long a partition is read from its leader after a replica near by has failed.
+fn replica_rest(shared: &Shared) -> Duration {
+    REPLICA_REST.min(shared.cluster.config().metadata_max_age)
 }
 
 impl Pick {
@@ -85,6 +98,12 @@ impl Pick {
         if state.in_flight == Some(self.fetch) {
             state.in_flight = None;
         }
+    }
+
+    /// Lets the partition be picked again, at the leader.
+    pub(super) fn failed(&self, shared: &Shared) {
+        self.give_back();
+        self.slot.lock().leave_replica(replica_rest(shared));
     }
 }
 
@@ -106,7 +125,11 @@ pub(super) fn build(config: &ConsumerConfig, picks: &[Pick], wait: Duration) -> 
                 .with_partition_max_bytes(config.partition_max_bytes),
         );
     }
-    let rack = config.client_rack.as_deref().unwrap_or_default();
+    // A leader that is told the rack answers with the replica's name in place of records, although that may be the one
+    // that just failed.
+    let leader_only = picks.iter().any(|pick| pick.leader_only);
+    let rack = config.client_rack.as_deref().filter(|_| !leader_only);
+    let rack = rack.unwrap_or_default();
     FetchRequest::default()
         .with_max_wait_ms(i32::try_from(wait.as_millis()).unwrap_or(i32::MAX))
         .with_min_bytes(config.fetch_min_bytes)
@@ -163,7 +186,7 @@ fn receive_partition(
     let failure = match ResponseError::try_from_code(data.error_code) {
         None => store(shared, node, pick, &mut state, data, total, received),
         Some(code) => {
-            let from_replica = state.preferred.take().is_some();
+            let from_replica = state.leave_replica(replica_rest(shared));
             received.reroute = true;
             refused(pick, &mut state, code, from_replica, received)
         }
@@ -220,17 +243,21 @@ fn store(
     } else {
         data.high_watermark
     };
-    state.high_watermark = Some(end);
+    if end >= 0 {
+        state.high_watermark = Some(end);
+    }
     if data.log_start_offset >= 0 {
         state.log_start = Some(data.log_start_offset);
     }
     let replica = data.preferred_read_replica.0;
     if replica >= 0 && replica != node {
-        state.preferred = Some((replica, Instant::now() + PREFERRED_REPLICA_AGE));
+        // The leader is asked again when its answer is as old as metadata may get (KIP-392).
+        let age = shared.cluster.config().metadata_max_age;
+        state.preferred = Some((replica, Instant::now() + age));
         received.reroute = true;
     }
     let records = data.records.filter(|r| !r.is_empty())?;
-    let Some((next_offset, length)) = end_of(&records) else {
+    let Some(end) = end_of(&records) else {
         // Not one whole batch: reading it says what is wrong.
         let source = batch::batches(records).next()?.err()?;
         return Some(ConsumerError::Undecodable {
@@ -241,23 +268,28 @@ fn store(
     };
     state.backoff.reset();
     // A broker may answer with batches that end before the offset asked for, never with only such.
-    if next_offset <= pick.offset {
+    if end.next_offset <= pick.offset {
         state.hold_back();
         return None;
     }
+    for (offset, epoch) in end.epochs {
+        state.note_epoch(offset, epoch);
+    }
+    // It answered in this epoch.
+    state.validate(pick.leader_epoch);
     let aborted = data.aborted_transactions.filter(|_| committed_only);
     let chunk = Chunk {
-        records: if length < total / COPY_BELOW {
-            Bytes::copy_from_slice(&records[..length])
+        records: if end.length < total / COPY_BELOW {
+            Bytes::copy_from_slice(&records[..end.length])
         } else {
-            records.slice(..length)
+            records.slice(..end.length)
         },
         aborted: aborted
             .unwrap_or_default()
             .iter()
             .map(|t| (t.producer_id.0, t.first_offset))
             .collect(),
-        next_offset,
+        next_offset: end.next_offset,
     };
     state.push(chunk);
     pick.slot.readable.notify_one();

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -12,6 +13,9 @@ use super::decode::Chunk;
 use super::error::{ConsumerError, LostReason};
 use crate::backoff::Backoff;
 use crate::topic_partition::TopicPartition;
+
+/// The most changes of the leader that are remembered of what was fetched and not committed.
+const MOST_EPOCHS: usize = 32;
 
 /// Who may do what with the partition. It only ever moves down this list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +35,10 @@ pub(crate) enum Start {
     AwaitsCommitted,
     /// The log's ends are to be asked for; the offset is the one that is not in the log, if there is one.
     NeedsReset(Option<i64>),
+    /// The offset of this time is to be asked for: milliseconds since 1970, or one of Kafka's names for the log's ends.
+    AtTime(i64),
+    /// The leader changed: whether it has what was read is to be asked (KIP-320).
+    Unvalidated,
     /// It has a position.
     Ready,
 }
@@ -64,7 +72,7 @@ pub(crate) struct SlotState {
     pub(crate) fetches: u64,
     /// The fetch under way; an answer to any other is dropped.
     pub(crate) in_flight: Option<u64>,
-    /// The count of seeks for which the reset policy is being carried out.
+    /// The count of seeks for which an offset, or whether it stands, is being asked for.
     pub(crate) resetting: Option<u64>,
     pub(crate) buffer: VecDeque<Chunk>,
     pub(crate) buffered_bytes: usize,
@@ -81,10 +89,14 @@ pub(crate) struct SlotState {
     pub(crate) commit_floor: Option<i64>,
     /// The offset that was committed last since the assignment or the last seek.
     acknowledged: Option<i64>,
-    /// The leader epochs of what was handed out, each with the offset it begins at (KIP-320); commits carry them.
+    /// The leader epochs of what was fetched, each with the offset it begins at (KIP-320); commits carry them.
     epochs: VecDeque<(i64, i32)>,
+    /// The leader's epoch in which the leader was last known to have all that was fetched, −1 where that is not known.
+    validated: i32,
     /// A replica near by that the leader named, and how long to believe it (KIP-392).
     pub(crate) preferred: Option<(i32, Instant)>,
+    /// Such a replica failed: until then the leader is not to name another.
+    pub(crate) leader_only: Option<Instant>,
     /// Wakes the task that fetches this partition.
     pub(crate) fetcher: Option<Arc<Notify>>,
 }
@@ -114,7 +126,9 @@ impl Slot {
                 commit_floor: None,
                 acknowledged: None,
                 epochs: VecDeque::new(),
+                validated: -1,
                 preferred: None,
+                leader_only: None,
                 fetcher: None,
             }),
             readable: Notify::new(),
@@ -169,12 +183,14 @@ impl Slot {
         }
     }
 
-    /// Gives the partition a position, in answer to a question that began at `seeks` seeks; a later seek wins.
-    pub(crate) fn start_at(&self, offset: i64, seeks: u64) {
+    /// Gives the partition a position, in answer to a question that began at `seeks` seeks; a later seek wins. `epoch` is
+    /// that of the record before it, −1 where unknown.
+    pub(crate) fn start_at(&self, offset: i64, epoch: i32, seeks: u64) {
         let mut state = self.lock();
         if state.seeks == seeks && state.start != Start::Ready {
             state.move_to(offset);
-            // The policy may have led back behind what was committed.
+            state.note_epoch(offset - 1, epoch);
+            // The place is another than that which was read up to, and so may the next commit be.
             state.forget_commits();
             state.wake_fetcher();
         }
@@ -205,8 +221,46 @@ impl SlotState {
         self.in_flight = None;
         self.clear_buffer();
         self.epochs.clear();
+        self.validated = -1;
         self.failure = None;
         self.not_before = None;
+    }
+
+    /// Has it asked whether the position stands, if the leader's epoch is one in which that is not known.
+    pub(crate) fn doubt(&mut self, leader_epoch: i32) {
+        if self.is_held() && self.is_in_doubt(leader_epoch) {
+            self.start = Start::Unvalidated;
+            // What is on its way is from before the change.
+            self.in_flight = None;
+        }
+    }
+
+    /// Whether the leader of this epoch may not have what was fetched.
+    pub(crate) fn is_in_doubt(&self, leader_epoch: i32) -> bool {
+        self.start == Start::Ready
+            && leader_epoch > self.validated
+            && self.epoch_before(self.fetch_offset) >= 0
+    }
+
+    /// The leader of this epoch has all that was fetched.
+    pub(crate) fn validate(&mut self, leader_epoch: i32) {
+        self.validated = leader_epoch;
+        if self.start == Start::Unvalidated {
+            self.start = Start::Ready;
+            self.resetting = None;
+            self.wake_fetcher();
+        }
+    }
+
+    /// Forgets what is in memory: it is fetched again from the position, if that stands.
+    pub(crate) fn rewind(&mut self) {
+        if let Some(position) = self.position {
+            self.fetch_offset = position;
+            self.epochs.retain(|(from, _)| *from < position);
+        }
+        self.seeks += 1;
+        self.in_flight = None;
+        self.clear_buffer();
     }
 
     /// Takes in what a fetch brought.
@@ -221,6 +275,15 @@ impl SlotState {
         self.buffered_bytes = 0;
     }
 
+    /// A fetch failed: if it was from a replica, the leader serves the partition for so long. Returns whether it was.
+    pub(crate) fn leave_replica(&mut self, rest: Duration) -> bool {
+        let was_one = self.preferred.take().is_some();
+        if was_one {
+            self.leader_only = Some(Instant::now() + rest);
+        }
+        was_one
+    }
+
     /// Keeps the partition from being fetched for a while, longer with every failure in a row.
     pub(crate) fn hold_back(&mut self) {
         self.not_before = Some(Instant::now() + self.backoff.next());
@@ -232,11 +295,16 @@ impl SlotState {
         }
     }
 
-    /// Notes that records from `offset` on have this leader epoch.
+    /// Notes that records from `offset` on have this leader epoch; −1 says nothing.
     pub(crate) fn note_epoch(&mut self, offset: i64, epoch: i32) {
-        if self.epochs.back().is_none_or(|(_, last)| *last != epoch) {
-            self.epochs.push_back((offset, epoch));
+        if epoch < 0 || self.epochs.back().is_some_and(|(_, last)| *last == epoch) {
+            return;
         }
+        // Whoever never commits does not need what lies far back.
+        if self.epochs.len() == MOST_EPOCHS {
+            self.epochs.pop_front();
+        }
+        self.epochs.push_back((offset, epoch));
     }
 
     /// The leader epoch of the record before `offset`, −1 where unknown.

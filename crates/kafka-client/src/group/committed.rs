@@ -48,7 +48,10 @@ pub(super) async fn fetch(context: Arc<Context>, slots: Vec<Arc<Slot>>) {
     }
 }
 
-type Committed = BTreeMap<TopicPartition, Result<Option<i64>, ResponseError>>;
+/// Offset and leader epoch, where there is something committed.
+type Answer = Result<Option<(i64, i32)>, ResponseError>;
+
+type Committed = BTreeMap<TopicPartition, Answer>;
 
 async fn ask_committed(
     context: &Context,
@@ -89,7 +92,8 @@ async fn ask_committed(
             let id = TopicPartition::new(Arc::clone(&name), p.partition_index);
             let answer = match ResponseError::try_from_code(p.error_code) {
                 Some(code) => Err(code),
-                None => Ok((p.committed_offset >= 0).then_some(p.committed_offset)),
+                None => Ok((p.committed_offset >= 0)
+                    .then_some((p.committed_offset, p.committed_leader_epoch))),
             };
             answers.insert(id, answer);
         }
@@ -98,12 +102,12 @@ async fn ask_committed(
 }
 
 /// Returns whether that was an answer that needs no other.
-fn take_committed(slot: &Slot, seeks: u64, answer: &Result<Option<i64>, ResponseError>) -> bool {
+fn take_committed(slot: &Slot, seeks: u64, answer: &Answer) -> bool {
     match answer {
         Ok(committed) => {
-            slot.lock().committed = *committed;
+            slot.lock().committed = committed.map(|(offset, _)| offset);
             match committed {
-                Some(offset) => slot.start_at(*offset, seeks),
+                Some((offset, epoch)) => slot.start_at(*offset, *epoch, seeks),
                 None => {
                     let mut state = slot.lock();
                     if state.seeks == seeks {

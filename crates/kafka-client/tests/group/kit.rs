@@ -38,8 +38,14 @@ impl Bed {
 
     /// An embedded cluster of so many nodes.
     pub(crate) async fn nodes(count: usize) -> Self {
+        Self::racks(count, &[]).await
+    }
+
+    /// An embedded cluster of so many nodes, in these racks.
+    pub(crate) async fn racks(count: usize, racks: &[&str]) -> Self {
         let config = BrokerConfig {
             listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0)); count],
+            racks: racks.iter().map(|rack| (*rack).to_owned()).collect(),
             min_session_timeout: Duration::from_millis(100),
             ..BrokerConfig::default()
         };
@@ -82,7 +88,17 @@ impl Bed {
     }
 
     pub(crate) async fn create(&self, name: &str, partitions: i32) {
-        let topic = NewTopic::new(name, partitions, 1);
+        self.create_with_replicas(name, partitions, 1).await;
+    }
+
+    pub(crate) async fn topic_with_replicas(&self, partitions: i32, replicas: i16) -> String {
+        let name = self.name("topic");
+        self.create_with_replicas(&name, partitions, replicas).await;
+        name
+    }
+
+    async fn create_with_replicas(&self, name: &str, partitions: i32, replicas: i16) {
+        let topic = NewTopic::new(name, partitions, replicas);
         let made = within(
             "making a topic",
             self.client.admin().create_topics(&[topic]),
@@ -107,6 +123,17 @@ impl Bed {
         }
         within("producing", producer.flush()).await;
         producer.close(PATIENCE).await.unwrap();
+    }
+
+    /// As [`produce`](Self::produce), to the first partition, each record in a batch of its own.
+    pub(crate) async fn produce_singly(&self, topic: &str, keys: std::ops::Range<u32>) {
+        let producer = self.client.producer(ProducerConfig::default());
+        for number in keys {
+            let key = number.to_string();
+            let record = ProducerRecord::new(topic).key(key.as_bytes()).partition(0);
+            let delivery = producer.send(&record).await.unwrap();
+            within("producing", delivery).await.unwrap();
+        }
     }
 
     /// The offsets that the group has committed for the topic, by partition.

@@ -4,6 +4,7 @@
 
 mod faults;
 mod kit;
+mod reading;
 mod scenarios;
 
 macro_rules! on_every_broker {
@@ -37,4 +38,5 @@ on_every_broker! {
     without_an_offset_polls_fail_until_somebody_seeks
     a_pause_keeps_what_is_in_memory
     many_partitions_are_committed_together
+    a_partition_is_read_without_a_group_from_any_place
 }

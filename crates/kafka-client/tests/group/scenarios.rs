@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use kafka_client::{ConsumerConfig, ConsumerError, GroupPhase, LostReason, OffsetReset, StartAt};
+use kafka_client::{
+    ConsumerConfig, ConsumerError, GroupPhase, LostReason, OffsetReset, ProducerConfig,
+    ProducerRecord, StartAt,
+};
 
 use crate::kit::{Bed, Journal, Member, assigned, config, keys, tp, wait_for_partitions, within};
 
@@ -295,4 +298,54 @@ pub(crate) async fn many_partitions_are_committed_together(bed: &Bed) {
     }
     drop(partitions);
     member.close(CLOSE).await.unwrap();
+}
+
+pub(crate) async fn a_partition_is_read_without_a_group_from_any_place(bed: &Bed) {
+    let topic = bed.topic(1).await;
+    let producer = bed.client.producer(ProducerConfig::default());
+    const START: i64 = 1_700_000_000_000;
+    for number in 0..5i64 {
+        let key = number.to_string();
+        let record = ProducerRecord::new(&topic)
+            .key(key.as_bytes())
+            .timestamp(START + number * 1_000);
+        let delivery = producer.send(&record).await.unwrap();
+        within("producing", delivery).await.unwrap();
+    }
+    let read = |at| {
+        let start = [(tp(&topic, 0), at)];
+        let config = ConsumerConfig::default();
+        bed.client.consume(config, start).unwrap().remove(0)
+    };
+    for (at, first) in [
+        (StartAt::Earliest, 0),
+        (StartAt::Offset(3), 3),
+        (StartAt::Timestamp(0), 0),
+        (StartAt::Timestamp(START + 2_000), 2),
+        (StartAt::Timestamp(START + 2_001), 3),
+    ] {
+        let expected: Vec<u32> = (first..5).collect();
+        assert_eq!(
+            keys(&mut read(at), expected.len()).await,
+            expected,
+            "{at:?}"
+        );
+    }
+    for at in [
+        StartAt::Latest,
+        StartAt::Reset,
+        StartAt::Timestamp(START + 5_000),
+    ] {
+        let mut partition = read(at);
+        let mut ticks = tokio::time::interval(std::time::Duration::from_millis(5));
+        let placed = async {
+            while partition.position().is_none() {
+                ticks.tick().await;
+            }
+        };
+        within("the log's end", placed).await;
+        assert_eq!(partition.position(), Some(5), "{at:?}");
+        let nothing = partition.try_poll(1).unwrap();
+        assert!(nothing.is_none(), "{at:?}");
+    }
 }

@@ -59,12 +59,12 @@ fn up_to(mut batch: Vec<u8>, base: i64, last: i64) -> Vec<u8> {
 
 fn chunk(batches: &[Vec<u8>], aborted: &[(i64, i64)]) -> Chunk {
     let records = Bytes::from(batches.concat());
-    let (next_offset, length) = end_of(&records).unwrap();
-    assert_eq!(length, records.len());
+    let end = end_of(&records).unwrap();
+    assert_eq!(end.length, records.len());
     Chunk {
         records,
         aborted: aborted.to_vec(),
-        next_offset,
+        next_offset: end.next_offset,
     }
 }
 
@@ -111,7 +111,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
-        let next_offset = end_of(&bytes).map_or(0, |(end, _)| end);
+        let next_offset = end_of(&bytes).map_or(0, |end| end.next_offset);
         let chunk = Chunk { records: Bytes::from(bytes), aborted: Vec::new(), next_offset };
         let mut decoder = Decoder::new(chunk, LIMIT);
         let _ = decoder.take(&mut 0, 10, &mut Taken::default());
@@ -123,7 +123,8 @@ fn a_batch_cut_short_is_not_counted() {
     let mut bytes = [batch(0, 3), batch(3, 3)].concat();
     let whole = batch(0, 3).len();
     bytes.truncate(whole + 70);
-    assert_eq!(end_of(&bytes), Some((3, whole)));
+    let end = end_of(&bytes).unwrap();
+    assert_eq!((end.next_offset, end.length), (3, whole));
     assert_eq!(end_of(&bytes[..whole - 1]), None);
 }
 

@@ -1,0 +1,203 @@
+//! Whether what was read still stands after the leader changed (KIP-320).
+//!
+//! A new leader may lack records that the old one handed out, if it was elected uncleanly. It is asked where the epoch of
+//! the last record that was read ends in its log: at or behind the position, and all is there; before it, and the log was
+//! truncated.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use kafka_wire::messages::offset_for_leader_epoch_request::{
+    OffsetForLeaderPartition, OffsetForLeaderTopic,
+};
+use kafka_wire::messages::offset_for_leader_epoch_response::EpochEndOffset;
+use kafka_wire::messages::{OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, TopicName};
+use kafka_wire::{ResponseError, StrBytes, WireError};
+
+use super::config::{ConsumerConfig, OffsetReset};
+use super::error::ConsumerError;
+use super::slot::{Slot, Start};
+use crate::backoff::Backoff;
+use crate::cluster::{Cluster, Purpose};
+use crate::error::{ClientError, Remedy};
+
+/// A partition whose position is in doubt.
+#[derive(Debug)]
+pub(super) struct Doubt {
+    pub(super) slot: Arc<Slot>,
+    /// The seeks up to now: a later one makes this needless.
+    pub(super) seeks: u64,
+}
+
+/// What is asked about one partition.
+#[derive(Debug, Clone, Copy)]
+struct Question {
+    /// The offset that was read up to, and the epoch of the record before it.
+    offset: i64,
+    epoch: i32,
+    /// The leader's, as far as known.
+    leader_epoch: i32,
+}
+
+impl Doubt {
+    fn is_needed(&self) -> bool {
+        let state = self.slot.lock();
+        state.is_held()
+            && state.seeks == self.seeks
+            && state.start == Start::Unvalidated
+            && state.failure.is_none()
+    }
+
+    fn question(&self, leader_epoch: i32) -> Question {
+        let state = self.slot.lock();
+        Question {
+            offset: state.fetch_offset,
+            epoch: state.epoch_before(state.fetch_offset),
+            leader_epoch,
+        }
+    }
+}
+
+/// Asks the leaders until each partition has its answer or is gone, with waits up to a second.
+pub(super) async fn validate(cluster: &Cluster, config: &ConsumerConfig, mut doubts: Vec<Doubt>) {
+    let policy = config.auto_offset_reset;
+    let mut backoff = Backoff::default();
+    loop {
+        doubts.retain(Doubt::is_needed);
+        if doubts.is_empty() {
+            return;
+        }
+        let mut by_leader: HashMap<i32, Vec<(&Doubt, Question)>> = HashMap::new();
+        for doubt in &doubts {
+            let id = &doubt.slot.id;
+            if let Some(leader) = cluster.leader(&id.topic, id.partition) {
+                let of_leader = by_leader.entry(leader.node).or_default();
+                of_leader.push((doubt, doubt.question(leader.epoch)));
+            }
+        }
+        let asked = by_leader.iter().map(|(node, asked)| async move {
+            let answer = cluster
+                .request_to(*node, Purpose::General, request(asked))
+                .await;
+            (asked, answer)
+        });
+        for (asked, answer) in futures_util::future::join_all(asked).await {
+            take_answers(asked, answer, policy);
+        }
+        doubts.retain(Doubt::is_needed);
+        if !doubts.is_empty() {
+            cluster.request_refresh();
+            tokio::time::sleep(backoff.next()).await;
+        }
+    }
+}
+
+fn request(asked: &[(&Doubt, Question)]) -> OffsetForLeaderEpochRequest {
+    let mut topics: Vec<OffsetForLeaderTopic> = Vec::new();
+    for (doubt, question) in asked {
+        let id = &doubt.slot.id;
+        let partition = OffsetForLeaderPartition::default()
+            .with_partition(id.partition)
+            .with_current_leader_epoch(question.leader_epoch)
+            .with_leader_epoch(question.epoch);
+        match topics.iter_mut().find(|t| t.topic.as_str() == &*id.topic) {
+            Some(topic) => topic.partitions.push(partition),
+            None => topics.push(
+                OffsetForLeaderTopic::default()
+                    .with_topic(TopicName(StrBytes::from_string(id.topic.to_string())))
+                    .with_partitions(vec![partition]),
+            ),
+        }
+    }
+    OffsetForLeaderEpochRequest::default()
+        // A consumer; the default is a debugging replica.
+        .with_replica_id((-1).into())
+        .with_topics(topics)
+}
+
+fn take_answers(
+    asked: &[(&Doubt, Question)],
+    answer: Result<OffsetForLeaderEpochResponse, ClientError>,
+    policy: OffsetReset,
+) {
+    let response = match answer {
+        Ok(response) => response,
+        // A broker from before KIP-320 has nothing to say, as Kafka's clients take it, too.
+        Err(ClientError::Wire(WireError::UnsupportedVersion { .. })) => {
+            for (doubt, question) in asked {
+                doubt.slot.lock().validate(question.leader_epoch);
+            }
+            return;
+        }
+        Err(error) => {
+            tracing::debug!(%error, "cannot ask yet whether positions stand");
+            return;
+        }
+    };
+    let mut answers: HashMap<(&str, i32), &EpochEndOffset> = HashMap::new();
+    for topic in &response.topics {
+        for partition in &topic.partitions {
+            answers.insert((topic.topic.as_str(), partition.partition), partition);
+        }
+    }
+    for (doubt, question) in asked {
+        let id = &doubt.slot.id;
+        // What is not in the answer is asked again.
+        if let Some(answer) = answers.get(&(&*id.topic, id.partition)) {
+            settle(doubt, *question, answer, policy);
+        }
+    }
+}
+
+fn settle(doubt: &Doubt, question: Question, answer: &EpochEndOffset, policy: OffsetReset) {
+    let slot = &doubt.slot;
+    if let Some(code) = ResponseError::try_from_code(answer.error_code) {
+        tracing::debug!(partition = %slot.id, %code, "cannot ask yet whether the position stands");
+        if Remedy::of(code) == Remedy::Fatal {
+            slot.lock().resetting = None;
+            slot.fail(ConsumerError::Fetch {
+                partition: slot.id.clone(),
+                code,
+            });
+        }
+        return;
+    }
+    let known = answer.end_offset >= 0 && answer.leader_epoch >= 0;
+    let mut state = slot.lock();
+    if state.seeks != doubt.seeks || state.start != Start::Unvalidated {
+        return;
+    }
+    if known && answer.end_offset >= question.offset {
+        state.validate(question.leader_epoch);
+        return;
+    }
+    // What is in memory goes first: the position that users know may stand nevertheless.
+    if state.position.is_some_and(|p| p < question.offset) {
+        state.rewind();
+        if state.epoch_before(state.fetch_offset) < 0 {
+            state.validate(question.leader_epoch);
+        }
+        return;
+    }
+    let diverged_at = known.then_some(answer.end_offset);
+    tracing::warn!(partition = %slot.id, offset = question.offset, diverged_at, "the log was truncated");
+    if policy == OffsetReset::Error {
+        // Without a seek there is nothing to read on from.
+        state.start = Start::NeedsReset(Some(question.offset));
+        drop(state);
+        slot.fail(ConsumerError::Truncated {
+            partition: slot.id.clone(),
+            offset: question.offset,
+            diverged_at,
+        });
+        return;
+    }
+    match diverged_at {
+        Some(offset) => {
+            drop(state);
+            slot.start_at(offset, answer.leader_epoch, doubt.seeks);
+            slot.lock().validate(question.leader_epoch);
+        }
+        None => state.start = Start::NeedsReset(Some(question.offset)),
+    }
+}
