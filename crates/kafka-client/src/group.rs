@@ -27,7 +27,7 @@ pub use assignor::Assignor;
 pub use commit::CommitError;
 pub(crate) use commit::Commits;
 pub use config::GroupConfig;
-pub use state::{GroupPhase, GroupState, GroupStatus, PartitionState};
+pub use state::{GroupMembershipOperation, GroupPhase, GroupState, GroupStatus, PartitionState};
 
 use crate::client::Client;
 use crate::consumer::{
@@ -70,8 +70,16 @@ pub(crate) struct Shared {
     /// The partitions that the member has, revoked ones included until they are released.
     slots: Mutex<Vec<Arc<Slot>>>,
     commits: Arc<Commits>,
-    /// Asks the manage loop to leave; the time is what the holders get to finish.
-    closing: watch::Sender<Option<Duration>>,
+    /// Asks the manage loop to end.
+    closing: watch::Sender<Option<Closing>>,
+}
+
+/// How the membership is to end.
+#[derive(Debug, Clone, Copy)]
+struct Closing {
+    /// What the holders get to finish.
+    drain: Duration,
+    operation: GroupMembershipOperation,
 }
 
 /// Events that the caller has not taken yet.
@@ -155,15 +163,30 @@ impl ConsumerGroup {
 
     /// Ends the membership in order: revokes all partitions, waits until their holders have finished and dropped them (at
     /// most for the drain budget), and leaves the group, so that the others take over at once. A member with a group
-    /// instance id does not leave (KIP-345).
+    /// instance id does not leave (KIP-345), so that it finds its partitions again when it is back in time.
     ///
     /// # Errors
     ///
     /// [`ClientError::Timeout`] when that takes longer than `timeout`; partitions that are still held are then lost.
     pub async fn close(self, timeout: Duration) -> Result<(), ClientError> {
+        self.close_with(timeout, GroupMembershipOperation::Default)
+            .await
+    }
+
+    /// As [`close`](Self::close), with a say in whether the member leaves the group.
+    ///
+    /// # Errors
+    ///
+    /// As [`close`](Self::close).
+    pub async fn close_with(
+        self,
+        timeout: Duration,
+        operation: GroupMembershipOperation,
+    ) -> Result<(), ClientError> {
         // Most of the time is the holders'; some of it is for telling the coordinator.
         let drain = self.shared.config.drain_budget.min(timeout.mul_f64(0.8));
-        self.shared.closing.send_replace(Some(drain));
+        let closing = Closing { drain, operation };
+        self.shared.closing.send_replace(Some(closing));
         // Handles that nobody took are nobody's to finish.
         self.shared.events.take_all();
         let mut status = self.shared.status.subscribe();

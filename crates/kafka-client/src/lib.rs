@@ -95,8 +95,8 @@ pub use consumer::{
 };
 pub use error::{ClientError, Remedy};
 pub use group::{
-    Assignor, CommitError, ConsumerGroup, GroupConfig, GroupEvent, GroupHandle, GroupPhase,
-    GroupState, GroupStatus, PartitionState,
+    Assignor, CommitError, ConsumerGroup, GroupConfig, GroupEvent, GroupHandle,
+    GroupMembershipOperation, GroupPhase, GroupState, GroupStatus, PartitionState,
 };
 pub use kafka_wire::ResponseError;
 pub use kafka_wire::batch::{HeaderView as RecordHeader, Headers as RecordHeaders, RecordView};

@@ -14,6 +14,8 @@ pub(super) struct Heartbeat {
     pub(super) under_way: Option<BoxFuture<'static, HeartbeatAnswer>>,
     /// When the coordinator was last heard to know this member.
     pub(super) heard: Option<Instant>,
+    /// Since when joins and syncs have not been answered.
+    silent_since: Option<Instant>,
 }
 
 /// The generation that was sent, and the answer if there was one.
@@ -26,6 +28,23 @@ impl Heartbeat {
             self.next = on.then(|| Instant::now() + interval);
             self.under_way = None;
         }
+    }
+
+    /// Notes a join or sync that was answered as the coordinator answers a member that it knows.
+    pub(super) fn answered(&mut self) {
+        self.heard = Some(Instant::now());
+        self.silent_since = None;
+    }
+
+    /// Notes one that was not. Returns whether none was for the session timeout. There are no heartbeats while joining, and
+    /// a join may be held back for longer than the session timeout, so it is the failures that are counted.
+    pub(super) fn unanswered(&mut self, session_timeout: Duration) -> bool {
+        let now = Instant::now();
+        let is_over = now >= *self.silent_since.get_or_insert(now) + session_timeout;
+        if is_over {
+            self.silent_since = None;
+        }
+        is_over
     }
 
     /// When a heartbeat is to be sent or the session is over, whichever comes first.

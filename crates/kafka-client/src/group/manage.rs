@@ -22,7 +22,7 @@ use super::heartbeat::Heartbeat;
 use super::membership::{Action, Input, Membership, NO_GENERATION};
 use super::protocol::Past;
 use super::state::GroupPhase;
-use super::{GroupEvent, Shared};
+use super::{Closing, GroupEvent, Shared};
 use crate::backoff::Backoff;
 use crate::cluster::{Cluster, Metadata};
 use crate::consumer::{
@@ -67,7 +67,7 @@ struct Manager {
     identity: watch::Sender<Option<Identity>>,
     refusals: mpsc::Receiver<Refusal>,
     metadata: watch::Receiver<Arc<Metadata>>,
-    closing: watch::Receiver<Option<Duration>>,
+    closing: watch::Receiver<Option<Closing>>,
     /// The join, sync or leave under way: there is at most one.
     exchange: Option<BoxFuture<'static, Answer>>,
     backoff: Backoff,
@@ -195,22 +195,7 @@ impl Manager {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Answer(answer) => {
-                self.terms = answer.terms.or(self.terms);
-                if let Some(counts) = answer.shared_out {
-                    self.shared_out = Some(counts);
-                }
-                if let Input::Synced(assignment) = &answer.input {
-                    let assignment = assignment.iter().cloned().collect();
-                    self.last = Some((assignment, self.membership.generation()));
-                    self.backoff.reset();
-                }
-                if matches!(answer.input, Input::Joined(_) | Input::Synced(_)) {
-                    self.heartbeat.heard = Some(Instant::now());
-                }
-                self.step(answer.input);
-                self.check_topics();
-            }
+            Event::Answer(answer) => self.answered(answer),
             Event::Heartbeat(generation, result) => self.heartbeat_answered(generation, result),
             Event::HeartbeatDue => self.heartbeat_due(),
             Event::Drained => {
@@ -226,7 +211,10 @@ impl Manager {
                 generation: refusal.generation,
                 code: refusal.code,
             }),
-            Event::Close => self.step(Input::Close),
+            Event::Close => {
+                let operation = self.closing.borrow().map(|closing| closing.operation);
+                self.step(Input::Close(operation.unwrap_or_default()));
+            }
             Event::MetadataChanged => self.check_topics(),
             Event::TopicMissing => {
                 self.missing_since = None;
@@ -234,6 +222,33 @@ impl Manager {
             }
             Event::Nothing => {}
         }
+    }
+
+    fn answered(&mut self, answer: Answer) {
+        self.terms = answer.terms.or(self.terms);
+        if let Some(counts) = answer.shared_out {
+            self.shared_out = Some(counts);
+        }
+        let input = answer.input;
+        match &input {
+            Input::Synced(assignment) => {
+                let assignment = assignment.iter().cloned().collect();
+                self.last = Some((assignment, self.membership.generation()));
+                self.backoff.reset();
+                self.heartbeat.answered();
+            }
+            Input::Joined(_) => self.heartbeat.answered(),
+            // What a member of a cooperative protocol has while it joins may be another's by now.
+            input if input.is_silence() && !self.membership.owned().is_empty() => {
+                let session = self.context.config.session_timeout;
+                if self.heartbeat.unanswered(session) {
+                    self.step(Input::SessionExpired);
+                }
+            }
+            _ => {}
+        }
+        self.step(input);
+        self.check_topics();
     }
 
     fn step(&mut self, input: Input) {
@@ -417,7 +432,8 @@ impl Manager {
     fn begin_drain(&mut self, slots: Vec<Arc<Slot>>) {
         self.shared.events.drop_ended();
         let config = &self.context.config;
-        let budget = self.closing.borrow().unwrap_or(config.drain_budget);
+        let closing = *self.closing.borrow();
+        let budget = closing.map_or(config.drain_budget, |closing| closing.drain);
         self.drain = Some(Drain {
             slots,
             deadline: Instant::now() + budget,

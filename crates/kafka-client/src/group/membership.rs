@@ -17,7 +17,7 @@ use std::sync::Arc;
 use kafka_wire::ResponseError;
 
 use super::assignor::Member;
-use super::state::GroupPhase;
+use super::state::{GroupMembershipOperation, GroupPhase};
 use crate::consumer::{LostReason, TopicPartition};
 use crate::error::GroupVerdict;
 
@@ -44,7 +44,7 @@ pub(crate) enum Input {
         generation: i32,
         code: ResponseError,
     },
-    /// No heartbeat was answered for the session timeout.
+    /// Nothing was heard of the coordinator for the session timeout.
     SessionExpired,
     /// The topics' partitions are not those that this member, as the leader, shared out.
     TopicsChanged,
@@ -53,9 +53,34 @@ pub(crate) enum Input {
     /// The holders have not, within the drain budget.
     DrainBudgetOver,
     /// The caller wants out.
-    Close,
+    Close(GroupMembershipOperation),
     /// The coordinator knows, or could not be told.
     Left,
+}
+
+impl Input {
+    /// Whether this is how a join or sync ended.
+    fn is_exchange(&self) -> bool {
+        matches!(
+            self,
+            Self::Joined(_)
+                | Self::JoinRefused { .. }
+                | Self::Synced(_)
+                | Self::SyncRefused(_)
+                | Self::Unanswered
+        )
+    }
+
+    /// Whether this is a join or sync that nobody answered who knows whether the member is still in the group.
+    pub(crate) fn is_silence(&self) -> bool {
+        match self {
+            Self::Unanswered => true,
+            Self::JoinRefused { code, .. } | Self::SyncRefused(code) => {
+                GroupVerdict::of(*code) == GroupVerdict::Retry
+            }
+            _ => false,
+        }
+    }
 }
 
 /// A generation, as the answer to a join tells it.
@@ -110,8 +135,8 @@ enum Phase {
 pub(crate) struct Membership {
     /// Members keep their partitions while they rejoin (KIP-429), which all of their assignors must know.
     cooperative: bool,
-    /// Known by a name of its own across restarts (KIP-345).
-    is_static: bool,
+    /// Whether it leaves the group when it is closed. A static member does not, by default (KIP-345).
+    leaves: bool,
     phase: Phase,
     member_id: Arc<str>,
     generation: i32,
@@ -121,6 +146,8 @@ pub(crate) struct Membership {
     leaving: BTreeSet<TopicPartition>,
     /// Whether what is being let go of is lost already.
     lost: bool,
+    /// Whether a join or sync is under way while partitions are let go of: that of a member that was closed meanwhile.
+    rejoins: bool,
 }
 
 /// The generation of a member that is in none.
@@ -130,7 +157,7 @@ impl Membership {
     pub(crate) fn new(cooperative: bool, is_static: bool) -> Self {
         Self {
             cooperative,
-            is_static,
+            leaves: !is_static,
             phase: Phase::Idle,
             member_id: Arc::from(""),
             generation: NO_GENERATION,
@@ -138,6 +165,7 @@ impl Membership {
             owned: BTreeSet::new(),
             leaving: BTreeSet::new(),
             lost: false,
+            rejoins: false,
         }
     }
 
@@ -186,13 +214,17 @@ impl Membership {
             (_, Input::Refused { generation, code }) if generation == self.generation => {
                 self.refused(code)
             }
-            (Phase::Syncing | Phase::Stable | Phase::Draining { .. }, Input::SessionExpired)
-                if self.generation != NO_GENERATION =>
-            {
+            (
+                Phase::Joining | Phase::Syncing | Phase::Stable | Phase::Draining { .. },
+                Input::SessionExpired,
+            ) if self.generation != NO_GENERATION => {
                 // The coordinator may be the one that is away: then it knows the member still, by its id.
                 self.lose_all(LostReason::SessionExpired)
             }
             (Phase::Stable, Input::TopicsChanged) if self.is_leader => self.rejoin(),
+            (Phase::Draining { .. }, input) if self.rejoins && input.is_exchange() => {
+                self.goes_along(input)
+            }
             (Phase::Draining { then_leave }, Input::Released) => self.released(then_leave),
             (Phase::Draining { then_leave }, Input::DrainBudgetOver) => {
                 let late = self.leaving.clone();
@@ -205,7 +237,7 @@ impl Membership {
                 actions
             }
             (Phase::Leaving, Input::Left) => self.end(None),
-            (_, Input::Close) => self.close(),
+            (_, Input::Close(operation)) => self.close(operation),
             _ => Vec::new(),
         }
     }
@@ -217,12 +249,36 @@ impl Membership {
     }
 
     fn joined(&mut self, joined: Joined) -> Vec<Action> {
+        self.phase = Phase::Syncing;
+        self.take_generation(joined)
+    }
+
+    fn take_generation(&mut self, joined: Joined) -> Vec<Action> {
         self.member_id = joined.member_id;
         self.generation = joined.generation;
         self.is_leader = joined.lead.is_some();
-        self.phase = Phase::Syncing;
         // From here on the session runs, while the leader takes its time.
         vec![Action::Heartbeat(true), Action::Sync { lead: joined.lead }]
+    }
+
+    /// The caller closed a cooperative member while it was joining. It goes along until it leaves, so that the others are
+    /// not held up, and so that what its holders commit comes from the generation that the group is in by then. It claimed
+    /// what it holds when it joined, so nobody else was given that.
+    fn goes_along(&mut self, input: Input) -> Vec<Action> {
+        match input {
+            Input::Joined(joined) => self.take_generation(joined),
+            Input::JoinRefused {
+                code: ResponseError::UnknownMemberId,
+                ..
+            }
+            | Input::SyncRefused(ResponseError::UnknownMemberId) => {
+                self.start_over(LostReason::UnknownMember, true)
+            }
+            _ => {
+                self.rejoins = false;
+                Vec::new()
+            }
+        }
     }
 
     fn join_refused(&mut self, code: ResponseError, member_id: Arc<str>) -> Vec<Action> {
@@ -281,6 +337,7 @@ impl Membership {
             (_, V::Fenced) => self.fail(code),
             // A member that rejoins learns from the answer to that what became of its generation.
             (Phase::Joining, _) => Vec::new(),
+            (Phase::Draining { .. }, _) if self.rejoins => Vec::new(),
             (_, V::UnknownMember) => self.start_over(LostReason::UnknownMember, true),
             (_, V::IllegalGeneration) => self.start_over(LostReason::IllegalGeneration, false),
             (_, V::Fatal | V::MemberIdRequired) => self.fail(code),
@@ -301,6 +358,7 @@ impl Membership {
         self.phase = Phase::Draining { then_leave };
         self.leaving = partitions.clone();
         self.lost = false;
+        self.rejoins = false;
         vec![Action::Revoke(partitions)]
     }
 
@@ -340,13 +398,19 @@ impl Membership {
         self.phase = Phase::Draining { then_leave };
         self.leaving = self.owned.clone();
         self.lost = true;
+        self.rejoins = false;
         vec![
             Action::Heartbeat(false),
             Action::Lose(self.owned.clone(), reason),
         ]
     }
 
-    fn close(&mut self) -> Vec<Action> {
+    fn close(&mut self, operation: GroupMembershipOperation) -> Vec<Action> {
+        match operation {
+            GroupMembershipOperation::Default => {}
+            GroupMembershipOperation::LeaveGroup => self.leaves = true,
+            GroupMembershipOperation::RemainInGroup => self.leaves = false,
+        }
         match self.phase {
             Phase::Draining { .. } if self.lost => {
                 self.phase = Phase::Draining { then_leave: true };
@@ -358,18 +422,20 @@ impl Membership {
             | Phase::Stable
             | Phase::Draining { .. } => {
                 if self.owned.is_empty() {
-                    self.leave()
-                } else {
-                    self.drain(self.owned.clone(), true)
+                    return self.leave();
                 }
+                let rejoins = matches!(self.phase, Phase::Joining | Phase::Syncing);
+                let actions = self.drain(self.owned.clone(), true);
+                self.rejoins = rejoins;
+                actions
             }
             Phase::Leaving | Phase::Closed | Phase::Failed => Vec::new(),
         }
     }
 
     fn leave(&mut self) -> Vec<Action> {
-        // A static member's place waits for it until its session times out (KIP-345).
-        if self.is_static || self.member_id.is_empty() {
+        // The place of a member that does not leave waits for it until its session times out (KIP-345).
+        if !self.leaves || self.member_id.is_empty() {
             return self.end(None);
         }
         self.phase = Phase::Leaving;

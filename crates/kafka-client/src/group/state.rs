@@ -4,11 +4,25 @@ use std::sync::Arc;
 
 use crate::consumer::TopicPartition;
 
+/// What closing a member tells the group (KIP-1092).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum GroupMembershipOperation {
+    /// A member with a group instance id remains in the group, any other leaves it.
+    #[default]
+    Default,
+    /// The member leaves: the others take its partitions over at once.
+    LeaveGroup,
+    /// The member's place, with its partitions, waits for it until its session times out. Only one with a group instance id
+    /// can come back to it.
+    RemainInGroup,
+}
+
 /// Where a member is in the life of its group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum GroupPhase {
-    /// Looking for the coordinator, or waiting for the other members to join.
+    /// Looking for the coordinator, or waiting for the other members to join. A member of a cooperative protocol has its
+    /// partitions meanwhile.
     #[default]
     Joining,
     /// Joined; the assignment is being made.

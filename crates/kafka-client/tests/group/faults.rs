@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use kafka_broker::{ApiKey, Fault, FaultAction};
 use kafka_client::{
-    Client, ClientConfig, ConsumerConfig, ConsumerError, GroupEvent, LostReason, ResponseError,
-    StartAt,
+    Assignor, Client, ClientConfig, ConsumerConfig, ConsumerError, GroupEvent, LostReason,
+    ResponseError, StartAt,
 };
 
 use crate::kit::{Bed, Journal, Member, assigned, config, keys, tp, within};
@@ -101,6 +101,92 @@ async fn after_a_reset_to_an_earlier_offset_a_commit_may_go_back() {
     assert_eq!(bed.committed(&group).await, [(0, 2)].into());
     drop(partition);
     member.close(CLOSE).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_in_memory_outlives_a_cooperative_rebalance() {
+    let bed = Bed::embedded().await;
+    let (topic, group) = (bed.topic(2).await, bed.name("group"));
+    bed.produce(&topic, 2, 0..20).await;
+    let mut mine = config(&group, &topic);
+    mine.assignors = vec![Assignor::CooperativeSticky];
+    let mut first = bed.client.consumer_group(mine.clone()).unwrap();
+    let mut partitions = [assigned(&mut first).await, assigned(&mut first).await];
+    partitions.sort_by_key(kafka_client::PartitionConsumer::partition);
+    let [mut stays, mut leaves] = partitions;
+    assert_eq!(keys(&mut stays, 1).await, [0]);
+    assert_eq!(keys(&mut leaves, 1).await, [1]);
+    // From here on nothing is fetched any more.
+    let silence = Fault::new(FaultAction::NeverAnswer).on(ApiKey::Fetch);
+    bed.broker().faults().inject(silence);
+    let mut second = bed.other_client().consumer_group(mine).unwrap();
+    within("the revocation", leaves.revoked()).await;
+    drop(leaves);
+    assigned(&mut second).await;
+    assert_eq!(keys(&mut stays, 9).await, [2, 4, 6, 8, 10, 12, 14, 16, 18]);
+    stays.commit(10).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_cooperative_member_whose_joins_are_not_answered_loses_its_partitions() {
+    let bed = Bed::embedded().await;
+    let (topic, group) = (bed.topic(1).await, bed.name("group"));
+    bed.produce(&topic, 1, 0..4).await;
+    let mut mine = config(&group, &topic);
+    mine.assignors = vec![Assignor::CooperativeSticky];
+    mine.session_timeout = Duration::from_millis(900);
+    mine.heartbeat_interval = Duration::from_millis(100);
+    let mut member = bed.client.consumer_group(mine).unwrap();
+    let mut partition = assigned(&mut member).await;
+    assert_eq!(keys(&mut partition, 1).await, [0]);
+    let lost = Fault::new(FaultAction::DropBefore).on(ApiKey::JoinGroup);
+    let lost = bed.broker().faults().inject(lost);
+    let rebalance = FaultAction::Answer(ResponseError::RebalanceInProgress);
+    let rebalance = Fault::new(rebalance).on(ApiKey::Heartbeat).times(1);
+    bed.broker().faults().inject(rebalance);
+    // It reads on at first: its join may be answered yet.
+    lost.wait_for_hits(1).await;
+    assert_eq!(keys(&mut partition, 1).await, [1]);
+    within("the loss", partition.revoked()).await;
+    let error = within("a poll", partition.poll(1)).await.unwrap_err();
+    assert!(error.is_lost(), "{error}");
+    lost.remove();
+    drop(partition);
+    let mut partition = assigned(&mut member).await;
+    assert_eq!(keys(&mut partition, 4).await, [0, 1, 2, 3]);
+}
+
+#[tokio::test]
+async fn a_member_that_is_closed_while_it_joins_commits_what_it_did() {
+    let bed = Bed::embedded().await;
+    let (topic, group) = (bed.topic(2).await, bed.name("group"));
+    bed.produce(&topic, 2, 0..20).await;
+    let mut mine = config(&group, &topic);
+    mine.assignors = vec![Assignor::CooperativeSticky];
+    let mut first = bed.client.consumer_group(mine.clone()).unwrap();
+    let mut partitions = [assigned(&mut first).await, assigned(&mut first).await];
+    for partition in &mut partitions {
+        assert_eq!(keys(partition, 3).await.len(), 3);
+    }
+    // The group is in a new generation, and the member does not know it yet.
+    let late = Fault::new(FaultAction::DelayAnswer(Duration::from_millis(400)));
+    let late = bed.broker().faults().inject(late.on(ApiKey::JoinGroup));
+    let _second = bed.other_client().consumer_group(mine).unwrap();
+    let mut ticks = tokio::time::interval(Duration::from_millis(5));
+    let next_generation = async {
+        while bed.broker().inspect().group(&group).unwrap().generation < 2 {
+            ticks.tick().await;
+        }
+    };
+    within("the next generation", next_generation).await;
+    let closing = tokio::spawn(first.close(CLOSE));
+    for partition in partitions {
+        within("the end", partition.revoked()).await;
+        within("a commit", partition.commit(3)).await.unwrap();
+    }
+    within("closing", closing).await.unwrap().unwrap();
+    late.remove();
+    assert_eq!(bed.committed(&group).await, [(0, 3), (1, 3)].into());
 }
 
 #[tokio::test]

@@ -72,6 +72,10 @@ impl Bed {
         }
     }
 
+    pub(crate) fn bootstrap(&self) -> &str {
+        &self.bootstrap
+    }
+
     /// A client with connections of its own, as another process would have.
     pub(crate) fn other_client(&self) -> Client {
         Client::new(ClientConfig::new(&self.bootstrap)).unwrap()
@@ -182,6 +186,10 @@ impl Journal {
 
     pub(crate) fn all(&self) -> Vec<Seen> {
         self.0.borrow().clone()
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<Vec<Seen>> {
+        self.0.subscribe()
     }
 
     pub(crate) async fn wait_for(&self, count: usize) {

@@ -3,40 +3,50 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod faults;
+mod java;
 mod kit;
 mod reading;
+mod rebalances;
 mod scenarios;
 
 macro_rules! on_every_broker {
-    ($($scenario:ident)+) => {
+    ($($module:ident: $($scenario:ident)+;)+) => {
         mod embedded {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $scenario() {
-                crate::scenarios::$scenario(&crate::kit::Bed::embedded().await).await;
-            })+
+                crate::$module::$scenario(&crate::kit::Bed::embedded().await).await;
+            })+)+
         }
 
         mod real {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             #[ignore = "needs KAFKA_BOOTSTRAP_SERVERS: eval \"$(deploy/testbed/up)\" && cargo test -p kafka-client --test group -- --ignored"]
             async fn $scenario() {
-                crate::scenarios::$scenario(&crate::kit::Bed::real()).await;
-            })+
+                crate::$module::$scenario(&crate::kit::Bed::real()).await;
+            })+)+
         }
     };
 }
 
 on_every_broker! {
-    earliest_reads_all_that_is_there
-    latest_reads_only_what_comes
-    reading_goes_on_where_it_was_committed
-    members_come_and_go_and_every_record_is_handled_once
-    a_revoked_partition_is_drained_before_it_moves
-    a_holder_that_does_not_let_go_loses_its_partition
-    the_last_member_standing_gets_all_when_another_crashes
-    a_topic_that_is_made_later_is_waited_for
-    without_an_offset_polls_fail_until_somebody_seeks
-    a_pause_keeps_what_is_in_memory
-    many_partitions_are_committed_together
-    a_partition_is_read_without_a_group_from_any_place
+    scenarios:
+        earliest_reads_all_that_is_there
+        latest_reads_only_what_comes
+        reading_goes_on_where_it_was_committed
+        members_come_and_go_and_every_record_is_handled_once
+        a_revoked_partition_is_drained_before_it_moves
+        a_holder_that_does_not_let_go_loses_its_partition
+        the_last_member_standing_gets_all_when_another_crashes
+        a_topic_that_is_made_later_is_waited_for
+        without_an_offset_polls_fail_until_somebody_seeks
+        a_pause_keeps_what_is_in_memory
+        many_partitions_are_committed_together
+        a_partition_is_read_without_a_group_from_any_place;
+    rebalances:
+        partitions_that_stay_are_not_interrupted
+        cooperative_members_come_and_go_and_every_record_is_handled_once
+        a_group_changes_from_range_to_cooperative_sticky_without_a_stop
+        sticky_members_get_back_what_they_had
+        a_static_member_that_restarts_finds_its_partitions_without_a_rebalance
+        closing_says_whether_the_member_leaves;
 }

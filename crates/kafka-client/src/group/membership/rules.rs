@@ -7,7 +7,7 @@ use kafka_wire::ResponseError as E;
 use super::simulation::all_partitions;
 use super::{Action, Input, Joined, Membership};
 use crate::consumer::{LostReason, TopicPartition};
-use crate::group::state::GroupPhase;
+use crate::group::state::{GroupMembershipOperation, GroupPhase};
 
 type Partitions = BTreeSet<TopicPartition>;
 
@@ -89,7 +89,7 @@ fn a_static_member_does_not_leave_and_a_dynamic_one_does() {
     for (is_static, last) in [(true, Action::End(None)), (false, Action::Leave)] {
         let mut member = stable(false, is_static);
         assert_eq!(
-            member.step(Input::Close),
+            member.step(Input::Close(GroupMembershipOperation::Default)),
             [Action::Revoke(all_partitions())]
         );
         assert_eq!(member.step(Input::Released).last(), Some(&last));
@@ -108,7 +108,10 @@ fn a_fenced_member_ends() {
         actions.last(),
         Some(&Action::End(Some(E::FencedInstanceId)))
     );
-    assert_eq!(member.step(Input::Close), []);
+    assert_eq!(
+        member.step(Input::Close(GroupMembershipOperation::Default)),
+        []
+    );
 }
 
 #[test]
@@ -133,4 +136,61 @@ fn a_member_that_is_unknown_loses_everything_and_joins_without_its_id() {
         member.step(Input::Released).last(),
         Some(&Action::Join { retry: false })
     );
+}
+
+#[test]
+fn a_cooperative_member_that_is_closed_while_it_joins_goes_along_until_it_leaves() {
+    let mut member = stable(true, false);
+    member.step(refused(E::RebalanceInProgress));
+    assert_eq!(
+        member.step(Input::Close(GroupMembershipOperation::Default)),
+        [Action::Revoke(all_partitions())]
+    );
+    // Its holders' commits are of a generation that is over; the answer to the join brings the next.
+    assert_eq!(member.step(refused(E::IllegalGeneration)), []);
+    let actions = member.step(Input::Joined(Joined {
+        generation: 2,
+        member_id: "m1".into(),
+        lead: None,
+    }));
+    let sync = Action::Sync { lead: None };
+    assert_eq!(actions, [Action::Heartbeat(true), sync]);
+    assert_eq!(member.generation(), 2);
+    assert_eq!(member.step(Input::Synced(all_partitions())), []);
+    let actions = member.step(Input::Released);
+    let forget = Action::Forget(all_partitions());
+    assert_eq!(actions, [forget, Action::Heartbeat(false), Action::Leave]);
+}
+
+#[test]
+fn a_cooperative_member_that_hears_nothing_while_it_joins_loses_everything() {
+    let mut member = stable(true, false);
+    member.step(refused(E::RebalanceInProgress));
+    let lose = Action::Lose(all_partitions(), LostReason::SessionExpired);
+    let actions = member.step(Input::SessionExpired);
+    assert_eq!(actions, [Action::Heartbeat(false), lose]);
+    // An answer that comes after all is to a member that has given up.
+    let late = Input::Joined(Joined {
+        generation: 2,
+        member_id: "m1".into(),
+        lead: None,
+    });
+    assert_eq!(member.step(late), []);
+    let join = Action::Join { retry: false };
+    assert_eq!(member.step(Input::Released).last(), Some(&join));
+}
+
+#[test]
+fn closing_says_whether_the_member_leaves() {
+    use GroupMembershipOperation as Op;
+    for (is_static, operation, last) in [
+        (true, Op::LeaveGroup, Action::Leave),
+        (true, Op::RemainInGroup, Action::End(None)),
+        (false, Op::LeaveGroup, Action::Leave),
+        (false, Op::RemainInGroup, Action::End(None)),
+    ] {
+        let mut member = stable(false, is_static);
+        member.step(Input::Close(operation));
+        assert_eq!(member.step(Input::Released).last(), Some(&last));
+    }
 }

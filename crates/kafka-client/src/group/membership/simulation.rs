@@ -1,21 +1,28 @@
 //! Several members and a coordinator under random interleavings and losses.
 //!
-//! What must hold at each step: no partition has two owners in a generation, and no accepted commit goes back. And once
+//! What must hold at each step: no partition has two owners in a generation, nor among those that are in the group, in
+//! whatever generation; and no accepted commit goes back. And once
 //! nothing more is done to them, they settle: each partition has one owner, or nobody is left.
+
+mod coordinator;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use kafka_wire::ResponseError as E;
 use proptest::prelude::*;
 
-use super::{Action, Input, Joined, Membership};
+use coordinator::{Coordinator, Phase};
+
+use super::{Action, Input, Membership};
 use crate::consumer::{LostReason, TopicPartition};
-use crate::group::assignor::Member;
-use crate::group::state::GroupPhase;
+use crate::group::assignor::{Assignor, Member, Topics};
+use crate::group::state::{GroupMembershipOperation, GroupPhase};
 
 type Id = Arc<str>;
 type Partitions = BTreeSet<TopicPartition>;
+
+/// What a member's subscription says of its past.
+type Claims = (Partitions, i32);
 
 const PARTITIONS: i32 = 5;
 
@@ -23,182 +30,6 @@ pub(super) fn all_partitions() -> Partitions {
     (0..PARTITIONS)
         .map(|p| TopicPartition::new("t", p))
         .collect()
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Phase {
-    Stable,
-    Preparing,
-    Completing,
-}
-
-/// As Kafka's group coordinator, without its clock: what it would do by time is an event of its own.
-struct Coordinator {
-    phase: Phase,
-    generation: i32,
-    ids: u32,
-    /// Ids that were given to members that have not joined with them yet (KIP-394).
-    pending: BTreeSet<Id>,
-    /// What each member says it owns.
-    members: BTreeMap<Id, Partitions>,
-    /// Members that wait for an answer, each with the number of the exchange.
-    joining: BTreeMap<Id, u32>,
-    syncing: BTreeMap<Id, u32>,
-    leader: Id,
-    assignments: BTreeMap<Id, Partitions>,
-    committed: BTreeMap<TopicPartition, i64>,
-    /// Answers on their way, by the number of the exchange.
-    answers: Vec<(u32, Input)>,
-}
-
-impl Coordinator {
-    fn join(
-        &mut self,
-        cooperative: bool,
-        exchange: u32,
-        id: &Id,
-        owned: Partitions,
-    ) -> Result<(), (E, Id)> {
-        if id.is_empty() {
-            self.ids += 1;
-            let new: Id = Arc::from(format!("m{}", self.ids));
-            self.pending.insert(Arc::clone(&new));
-            return Err((E::MemberIdRequired, new));
-        }
-        if !self.pending.remove(id) && !self.members.contains_key(id) {
-            return Err((E::UnknownMemberId, Arc::clone(id)));
-        }
-        let unchanged = self.members.insert(Arc::clone(id), owned.clone()) == Some(owned);
-        let follower = unchanged && *id != self.leader && !cooperative;
-        if (self.phase == Phase::Completing && unchanged)
-            || (self.phase == Phase::Stable && follower)
-        {
-            let answer = self.generation_for(id);
-            self.answers.push((exchange, answer));
-        } else {
-            self.joining.insert(Arc::clone(id), exchange);
-            self.prepare();
-        }
-        Ok(())
-    }
-
-    fn prepare(&mut self) {
-        self.phase = Phase::Preparing;
-        for exchange in std::mem::take(&mut self.syncing).into_values() {
-            self.answers
-                .push((exchange, Input::SyncRefused(E::RebalanceInProgress)));
-        }
-    }
-
-    /// All have joined, or the rebalance timeout is over and the others are out.
-    fn complete(&mut self) {
-        let joining = std::mem::take(&mut self.joining);
-        self.members.retain(|id, _| joining.contains_key(id));
-        self.generation += 1;
-        self.phase = Phase::Completing;
-        self.assignments.clear();
-        if !self.members.contains_key(&self.leader) {
-            self.leader = self.members.keys().next().cloned().unwrap_or_default();
-        }
-        for (id, exchange) in joining {
-            let answer = self.generation_for(&id);
-            self.answers.push((exchange, answer));
-        }
-    }
-
-    fn generation_for(&self, id: &Id) -> Input {
-        let members = self.members.iter().map(|(id, owned)| Member {
-            id: Arc::clone(id),
-            instance: None,
-            topics: vec!["t".into()],
-            owned: owned.iter().cloned().collect(),
-            generation: -1,
-            rack: None,
-        });
-        Input::Joined(Joined {
-            generation: self.generation,
-            member_id: Arc::clone(id),
-            lead: (*id == self.leader).then(|| members.collect()),
-        })
-    }
-
-    fn check(&self, id: &Id, generation: i32) -> Result<(), E> {
-        if !self.members.contains_key(id) {
-            Err(E::UnknownMemberId)
-        } else if generation != self.generation {
-            Err(E::IllegalGeneration)
-        } else {
-            Ok(())
-        }
-    }
-
-    fn sync(
-        &mut self,
-        exchange: u32,
-        id: &Id,
-        generation: i32,
-        plan: Option<BTreeMap<Id, Partitions>>,
-    ) {
-        let refused = match (self.check(id, generation), self.phase) {
-            (Err(code), _) => Some(code),
-            (Ok(()), Phase::Preparing) => Some(E::RebalanceInProgress),
-            (Ok(()), _) => None,
-        };
-        if let Some(code) = refused {
-            self.answers.push((exchange, Input::SyncRefused(code)));
-            return;
-        }
-        self.syncing.insert(Arc::clone(id), exchange);
-        if let Some(plan) = plan.filter(|_| self.phase == Phase::Completing) {
-            self.assignments = plan;
-            self.phase = Phase::Stable;
-        }
-        if self.phase == Phase::Stable {
-            for (id, exchange) in std::mem::take(&mut self.syncing) {
-                let assignment = self.assignments.get(&id).cloned().unwrap_or_default();
-                self.answers.push((exchange, Input::Synced(assignment)));
-            }
-        }
-    }
-
-    fn heartbeat(&self, id: &Id, generation: i32) -> Result<(), E> {
-        self.check(id, generation)?;
-        match self.phase {
-            Phase::Preparing => Err(E::RebalanceInProgress),
-            Phase::Completing | Phase::Stable => Ok(()),
-        }
-    }
-
-    fn commit(
-        &mut self,
-        id: &Id,
-        generation: i32,
-        partition: &TopicPartition,
-        offset: i64,
-    ) -> Result<(), E> {
-        self.check(id, generation)?;
-        if self.phase == Phase::Completing {
-            return Err(E::RebalanceInProgress);
-        }
-        let before = self
-            .committed
-            .insert(partition.clone(), offset)
-            .unwrap_or(0);
-        assert!(
-            before <= offset,
-            "a commit went back: {partition} from {before} to {offset}"
-        );
-        Ok(())
-    }
-
-    fn remove(&mut self, id: &Id) {
-        self.pending.remove(id);
-        self.joining.remove(id);
-        self.syncing.remove(id);
-        if self.members.remove(id).is_some() {
-            self.prepare();
-        }
-    }
 }
 
 /// A member: the machine under test, and the I/O around it.
@@ -211,10 +42,14 @@ struct Sim {
     draining: Partitions,
     /// What is read, and how far.
     holders: BTreeMap<TopicPartition, i64>,
+    /// The last assignment, and its generation.
+    last: Option<Claims>,
 }
 
 struct World {
-    cooperative: bool,
+    assignor: Assignor,
+    /// Whether every second member also knows an assignor that is not cooperative, and so is eager.
+    mixed: bool,
     coordinator: Coordinator,
     sims: Vec<Sim>,
     exchanges: u32,
@@ -239,22 +74,11 @@ enum Event {
 }
 
 impl World {
-    fn new(cooperative: bool) -> Self {
+    fn new(assignor: Assignor, mixed: bool) -> Self {
         Self {
-            cooperative,
-            coordinator: Coordinator {
-                phase: Phase::Stable,
-                generation: 0,
-                ids: 0,
-                pending: BTreeSet::new(),
-                members: BTreeMap::new(),
-                joining: BTreeMap::new(),
-                syncing: BTreeMap::new(),
-                leader: Arc::from(""),
-                assignments: BTreeMap::new(),
-                committed: BTreeMap::new(),
-                answers: Vec::new(),
-            },
+            assignor,
+            mixed,
+            coordinator: Coordinator::new(),
             sims: Vec::new(),
             exchanges: 0,
         }
@@ -315,13 +139,16 @@ impl World {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Start => {
+                let is_eager = self.mixed && self.sims.len() % 2 == 1;
+                let cooperative = self.assignor.is_cooperative() && !is_eager;
                 self.sims.push(Sim {
-                    machine: Membership::new(self.cooperative, false),
+                    machine: Membership::new(cooperative, false),
                     to_send: None,
                     awaits: None,
                     heartbeats: false,
                     draining: BTreeSet::new(),
                     holders: BTreeMap::new(),
+                    last: None,
                 });
                 self.step(self.sims.len() - 1, Input::Start);
             }
@@ -334,6 +161,10 @@ impl World {
                     .iter()
                     .position(|(to, _)| *to == exchange);
                 let (_, input) = self.coordinator.answers.remove(at.unwrap());
+                if let Input::Synced(assignment) = &input {
+                    let sim = &mut self.sims[i];
+                    sim.last = Some((assignment.clone(), sim.machine.generation()));
+                }
                 self.step(i, input);
             }
             Event::LoseAnswers(i) => {
@@ -358,12 +189,16 @@ impl World {
                     self.coordinator.remove(&id);
                 }
             }
-            Event::ExpireLocally(i) if self.sims[i].heartbeats => {
-                self.step(i, Input::SessionExpired)
+            // While it joins, a member notices by joins that are not answered.
+            Event::ExpireLocally(i) => {
+                let sim = &self.sims[i];
+                let joins = sim.machine.phase() == GroupPhase::Joining;
+                if sim.heartbeats || joins && !sim.holders.is_empty() {
+                    self.step(i, Input::SessionExpired);
+                }
             }
-            Event::ExpireLocally(_) => {}
             Event::TopicsChanged(i) => self.step(i, Input::TopicsChanged),
-            Event::Close(i) => self.step(i, Input::Close),
+            Event::Close(i) => self.step(i, Input::Close(GroupMembershipOperation::Default)),
         }
     }
 
@@ -381,17 +216,14 @@ impl World {
         let exchange = self.exchanges;
         match action {
             Action::Join { .. } => {
-                let owned = self.sims[i].machine.owned().clone();
-                let joined = self
-                    .coordinator
-                    .join(self.cooperative, exchange, &id, owned);
-                match joined {
+                let claims = self.claims(i);
+                match self.coordinator.join(exchange, &id, claims) {
                     Ok(()) => self.sims[i].awaits = Some(exchange),
                     Err((code, member_id)) => self.step(i, Input::JoinRefused { code, member_id }),
                 }
             }
             Action::Sync { lead } => {
-                let plan = lead.map(|members| self.plan(&members));
+                let plan = lead.map(|members| plan(self.assignor, &members));
                 self.sims[i].awaits = Some(exchange);
                 self.coordinator.sync(exchange, &id, generation, plan);
             }
@@ -403,21 +235,16 @@ impl World {
         }
     }
 
-    /// Deals the partitions out; a cooperative leader holds back those that another member still has (KIP-429).
-    fn plan(&self, members: &[Member]) -> BTreeMap<Id, Partitions> {
-        let mut plan: BTreeMap<Id, Partitions> = members
-            .iter()
-            .map(|m| (Arc::clone(&m.id), BTreeSet::new()))
-            .collect();
-        for (partition, member) in all_partitions().into_iter().zip(members.iter().cycle()) {
-            let held_by_other = members
-                .iter()
-                .any(|m| m.id != member.id && m.owned.contains(&partition));
-            if !(self.cooperative && held_by_other) {
-                plan.get_mut(&member.id).unwrap().insert(partition);
-            }
-        }
-        plan
+    /// What the subscription says, as `Past` has it.
+    fn claims(&self, i: usize) -> Claims {
+        let sim = &self.sims[i];
+        let (last, generation) = sim.last.clone().unwrap_or((Partitions::new(), -1));
+        let owned = match self.assignor {
+            Assignor::Sticky => last,
+            Assignor::CooperativeSticky => sim.machine.owned().clone(),
+            _ => Partitions::new(),
+        };
+        (owned, generation)
     }
 
     fn work(&mut self, i: usize) {
@@ -480,15 +307,22 @@ impl World {
     }
 
     fn check(&self, after: &Input) {
-        let mut owners: BTreeMap<(i32, &TopicPartition), usize> = BTreeMap::new();
-        for (i, sim) in self.sims.iter().enumerate() {
+        let mut by_generation = BTreeSet::new();
+        let mut by_members = BTreeSet::new();
+        for sim in &self.sims {
+            let is_member = self
+                .coordinator
+                .members
+                .contains_key(sim.machine.member_id());
             for p in sim.holders.keys() {
-                assert!(
-                    sim.machine.owned().contains(p),
-                    "held but not owned, after {after:?}"
-                );
-                let other = owners.insert((sim.machine.generation(), p), i);
-                assert_eq!(other, None, "{p} has two owners after {after:?}");
+                let owned = sim.machine.owned().contains(p);
+                assert!(owned, "held but not owned, after {after:?}");
+                let generation = sim.machine.generation();
+                let alone = by_generation.insert((generation, p));
+                assert!(alone, "{p} has two owners in {generation} after {after:?}");
+                // Whoever is out of the group may not have noticed yet; nobody takes its commits.
+                let alone = !is_member || by_members.insert(p);
+                assert!(alone, "{p} is held by two members after {after:?}");
             }
         }
     }
@@ -554,8 +388,18 @@ impl World {
     }
 }
 
-fn run(cooperative: bool, choices: &[u16]) {
-    let mut world = World::new(cooperative);
+fn plan(assignor: Assignor, members: &[Member]) -> BTreeMap<Id, Partitions> {
+    let topics = Topics {
+        counts: [("t".into(), PARTITIONS)].into(),
+        ..Topics::default()
+    };
+    let plan = assignor.assign(members, &topics).into_iter();
+    plan.map(|(member, partitions)| (member, partitions.into_iter().collect()))
+        .collect()
+}
+
+fn run(assignor: Assignor, mixed: bool, choices: &[u16]) {
+    let mut world = World::new(assignor, mixed);
     world.happen(Event::Start);
     for choice in choices {
         let events = world.enabled(true);
@@ -572,13 +416,22 @@ proptest! {
     fn eager_members_never_share_a_partition_and_always_settle(
         choices in proptest::collection::vec(any::<u16>(), 0..400)
     ) {
-        run(false, &choices);
+        run(Assignor::Range, false, &choices);
+        run(Assignor::Sticky, false, &choices);
     }
 
     #[test]
     fn cooperative_members_never_share_a_partition_and_always_settle(
         choices in proptest::collection::vec(any::<u16>(), 0..400)
     ) {
-        run(true, &choices);
+        run(Assignor::CooperativeSticky, false, &choices);
+    }
+
+    /// As in the second half of a rolling upgrade: the group is cooperative already, and some members are eager still.
+    #[test]
+    fn cooperative_and_eager_members_never_share_a_partition_and_always_settle(
+        choices in proptest::collection::vec(any::<u16>(), 0..400)
+    ) {
+        run(Assignor::CooperativeSticky, true, &choices);
     }
 }
