@@ -267,11 +267,9 @@ impl Membership {
     fn goes_along(&mut self, input: Input) -> Vec<Action> {
         match input {
             Input::Joined(joined) => self.take_generation(joined),
-            Input::JoinRefused {
-                code: ResponseError::UnknownMemberId,
-                ..
-            }
-            | Input::SyncRefused(ResponseError::UnknownMemberId) => {
+            Input::JoinRefused { code, .. } | Input::SyncRefused(code)
+                if GroupVerdict::of(code) == GroupVerdict::UnknownMember =>
+            {
                 self.start_over(LostReason::UnknownMember, true)
             }
             _ => {
