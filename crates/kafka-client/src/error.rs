@@ -339,6 +339,35 @@ impl ProduceError {
             Self::Closed { .. } => false,
         }
     }
+
+    /// Whether it is the record that cannot be written, or one of its batch, whoever sends it: others can be.
+    pub fn is_of_record(&self) -> bool {
+        use ResponseError as E;
+        match self {
+            Self::RecordTooLarge { .. } => true,
+            Self::Refused { code, .. } => match code {
+                // The topic's bound may be lower than the producer's.
+                E::MessageTooLarge | E::RecordListTooLarge => true,
+                // Such as one without a key in a compacted topic, or from too far in the past.
+                E::InvalidRecord | E::InvalidTimestamp => true,
+                // A permission that is missing, for example, is missing for every record of the topic.
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// Whether it is the producer that is at its end: nothing that is sent with it will be acknowledged.
+    pub fn is_of_producer(&self) -> bool {
+        match self {
+            Self::Closed { .. } => true,
+            // The client under it is gone.
+            Self::Metadata { source, .. } => matches!(**source, ClientError::Closed),
+            // The brokers refuse to give it an id, and without one it sends nothing.
+            Self::ProducerId(_) => !self.is_retriable(),
+            _ => false,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -179,3 +179,37 @@ fn each_error_about_a_member_has_a_verdict_of_its_own() {
         assert_eq!(V::of(code), V::Fatal, "{code}");
     }
 }
+
+fn refused(code: ResponseError) -> ProduceError {
+    ProduceError::Refused {
+        topic: Arc::from("orders"),
+        partition: 0,
+        code,
+        message: None,
+        maybe_written: false,
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_record_is_not_wrong_with_its_topic() {
+    let of_record = codes(|code| refused(code).is_of_record());
+    let expected = [
+        E::MessageTooLarge,
+        E::RecordListTooLarge,
+        E::InvalidTimestamp,
+        E::InvalidRecord,
+    ];
+    assert_eq!(of_record, expected);
+    assert_eq!(codes(|code| refused(code).is_of_producer()), []);
+}
+
+#[test]
+fn a_producer_is_at_its_end_when_it_is_closed_or_gets_no_id() {
+    let no_id = |source| ProduceError::ProducerId(Box::new(source)).is_of_producer();
+    let answered = |code| ClientError::broker("InitProducerId", "the producer", code);
+    let maybe_written = false;
+    assert!(ProduceError::Closed { maybe_written }.is_of_producer());
+    assert!(no_id(ClientError::Closed));
+    assert!(no_id(answered(E::ClusterAuthorizationFailed)));
+    assert!(!no_id(answered(E::CoordinatorLoadInProgress)));
+}
