@@ -13,6 +13,9 @@ pub enum OffsetReset {
     /// Behind the newest record.
     #[default]
     Latest,
+    /// At the first record of the last so long, by its timestamp and this process's clock; behind the newest record where
+    /// there is none (KIP-1106).
+    ByDuration(Duration),
     /// Nowhere: polling the partition fails with [`ConsumerError::NoOffset`](crate::ConsumerError::NoOffset) until
     /// somebody seeks.
     Error,

@@ -7,6 +7,8 @@ use kafka_wire::batch::BatchError;
 use super::decode::{Decoder, Taken};
 use super::error::ConsumerError;
 use super::fetcher::Fetcher;
+use super::manual::StartAt;
+use super::offsets::{EARLIEST, LATEST};
 use super::slot::{Ownership, Slot, Start};
 use crate::group::Commits;
 use crate::records::Records;
@@ -155,6 +157,32 @@ impl PartitionConsumer {
         state.move_to(offset);
         state.forget_commits();
         state.wake_fetcher();
+        Ok(())
+    }
+
+    /// As [`seek`](Self::seek), to a place that is looked for: the log's ends, or a time. Until it is found the
+    /// [`position`](Self::position) is none; polls wait for it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConsumerError::InvalidOffset`] when the offset or the timestamp is negative, [`ConsumerError::Lost`].
+    pub fn seek_to(&mut self, place: StartAt) -> Result<(), ConsumerError> {
+        let start = match place {
+            StartAt::Offset(offset) => return self.seek(offset),
+            StartAt::Timestamp(time) if time < 0 => return self.seek(time),
+            StartAt::Timestamp(time) => Start::AtTime(time),
+            StartAt::Earliest => Start::AtTime(EARLIEST),
+            StartAt::Latest => Start::AtTime(LATEST),
+            StartAt::Reset => Start::NeedsReset(None),
+        };
+        self.slot.check_not_lost()?;
+        self.decoder = None;
+        self.failed = None;
+        let mut state = self.slot.lock();
+        state.look_for(start);
+        state.forget_commits();
+        drop(state);
+        self.fetcher.wake();
         Ok(())
     }
 

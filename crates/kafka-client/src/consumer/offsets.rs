@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kafka_wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_wire::messages::{ListOffsetsRequest, TopicName};
@@ -43,11 +44,19 @@ impl Missing {
             (Start::AtTime(LATEST), _) => (None, Some(LATEST)),
             // Where no record is as young as that, it is the log's end.
             (Start::AtTime(time), _) => (Some(time), Some(LATEST)),
+            (_, OffsetReset::ByDuration(back)) => (Some(time_before(back)), Some(LATEST)),
             (_, OffsetReset::Earliest) => (Some(EARLIEST), None),
             (_, OffsetReset::Latest) => (None, Some(LATEST)),
             (_, OffsetReset::Error) => (Some(EARLIEST), Some(LATEST)),
         }
     }
+}
+
+/// The time so long ago, in milliseconds since 1970; 0 if that is longer.
+fn time_before(back: Duration) -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let then = now.unwrap_or_default().saturating_sub(back);
+    i64::try_from(then.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Finds the offsets, by the reset policy or by time; asks again, with waits up to a second, until each partition has its answer or is gone.
@@ -104,7 +113,7 @@ fn settle(missing: &Missing, asked: (Option<i64>, Option<i64>), fronts: &Listed,
         _ => None,
     };
     let offset = match (front, back) {
-        (Some(Ok(found)), Some(Ok(log_end))) if matches!(missing.start, Start::AtTime(_)) => {
+        (Some(Ok(found)), Some(Ok(log_end))) if asked.0 != Some(EARLIEST) => {
             if *found >= 0 {
                 *found
             } else {

@@ -226,6 +226,13 @@ impl SlotState {
         self.not_before = None;
     }
 
+    /// Has a place to read on from looked for; what is in memory and on its way is forgotten.
+    pub(crate) fn look_for(&mut self, start: Start) {
+        self.move_to(0);
+        self.position = None;
+        self.start = start;
+    }
+
     /// Has it asked whether the position stands, if the leader's epoch is one in which that is not known.
     pub(crate) fn doubt(&mut self, leader_epoch: i32) {
         if self.is_held() && self.is_in_doubt(leader_epoch) {

@@ -337,15 +337,70 @@ pub(crate) async fn a_partition_is_read_without_a_group_from_any_place(bed: &Bed
         StartAt::Timestamp(START + 5_000),
     ] {
         let mut partition = read(at);
-        let mut ticks = tokio::time::interval(std::time::Duration::from_millis(5));
-        let placed = async {
-            while partition.position().is_none() {
-                ticks.tick().await;
-            }
-        };
-        within("the log's end", placed).await;
-        assert_eq!(partition.position(), Some(5), "{at:?}");
+        assert_eq!(placed(&partition).await, 5, "{at:?}");
         let nothing = partition.try_poll(1).unwrap();
         assert!(nothing.is_none(), "{at:?}");
     }
+}
+
+pub(crate) async fn a_group_without_offsets_starts_so_long_ago(bed: &Bed) {
+    let (topic, group) = (bed.topic(2).await, bed.name("group"));
+    let producer = bed.client.producer(ProducerConfig::default());
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = i64::try_from(now.unwrap().as_millis()).unwrap();
+    const HOUR: i64 = 3_600_000;
+    for (key, partition, hours) in [("0", 0, 5), ("1", 1, 5), ("2", 0, 3), ("3", 0, 1)] {
+        let record = ProducerRecord::new(&topic).key(key.as_bytes());
+        let record = record.partition(partition).timestamp(now - hours * HOUR);
+        let delivery = producer.send(&record).await.unwrap();
+        within("producing", delivery).await.unwrap();
+    }
+    let mut mine = config(&group, &topic);
+    let four_hours = Duration::from_secs(4 * 3600);
+    mine.consumer.auto_offset_reset = OffsetReset::ByDuration(four_hours);
+    let mut member = bed.client.consumer_group(mine).unwrap();
+    let mut partitions = [assigned(&mut member).await, assigned(&mut member).await];
+    partitions.sort_by_key(kafka_client::PartitionConsumer::partition);
+    let [mut first, second] = partitions;
+    assert_eq!(keys(&mut first, 2).await, [2, 3]);
+    // None is as young as that: behind the newest one.
+    assert_eq!(placed(&second).await, 1);
+
+    // And from wherever a handle is sought to.
+    for (place, expected) in [
+        (StartAt::Earliest, &[0, 2, 3][..]),
+        (StartAt::Timestamp(now - 2 * HOUR), &[3]),
+        (StartAt::Offset(1), &[2, 3]),
+        (StartAt::Reset, &[2, 3]),
+    ] {
+        first.seek_to(place).unwrap();
+        assert_eq!(
+            keys(&mut first, expected.len()).await,
+            expected,
+            "{place:?}"
+        );
+    }
+    first.seek_to(StartAt::Latest).unwrap();
+    assert_eq!(placed(&first).await, 3);
+    let error = first.seek_to(StartAt::Timestamp(-1)).unwrap_err();
+    assert!(
+        matches!(error, ConsumerError::InvalidOffset { .. }),
+        "{error}"
+    );
+    drop((first, second));
+    member.close(CLOSE).await.unwrap();
+}
+
+/// The position, once it is known.
+async fn placed(partition: &kafka_client::PartitionConsumer) -> i64 {
+    let mut ticks = tokio::time::interval(Duration::from_millis(5));
+    let placed = async {
+        loop {
+            match partition.position() {
+                Some(position) => return position,
+                None => ticks.tick().await,
+            };
+        }
+    };
+    within("a position", placed).await
 }
