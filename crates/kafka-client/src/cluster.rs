@@ -56,11 +56,21 @@ struct Shared {
 }
 
 #[derive(Debug, Clone, Default)]
-struct Progress {
+pub(crate) struct Progress {
     /// All refreshes asked for up to this count are done.
     done: u64,
+    /// Those up to this count are over: the brokers and this client do not accept each other.
+    refused: u64,
+    /// Why, if that is how it ended last.
+    pub(crate) refusal: Option<ClientError>,
     /// Why the one under way has not succeeded yet.
     last_error: Option<String>,
+}
+
+impl Progress {
+    fn settled(&self) -> u64 {
+        self.done.max(self.refused)
+    }
 }
 
 impl Cluster {
@@ -113,6 +123,11 @@ impl Cluster {
         self.shared.metadata.subscribe()
     }
 
+    /// Follows how refreshes end.
+    pub(crate) fn watch_progress(&self) -> watch::Receiver<Progress> {
+        self.shared.progress.subscribe()
+    }
+
     /// Adds a topic to those that refreshes ask for. Returns whether it is new.
     pub(crate) fn track(&self, topic: &str) -> bool {
         self.shared.topics.lock().insert(Arc::from(topic))
@@ -124,17 +139,19 @@ impl Cluster {
         self.shared.wake.notify_one();
     }
 
-    /// Asks for a refresh and waits until one that began afterwards has succeeded, at most until `deadline`.
+    /// Asks for a refresh and waits until one that began afterwards has succeeded, at most until `deadline`. If brokers and
+    /// client do not accept each other, that is the error, and it comes at once.
     pub(crate) async fn refresh(&self, deadline: Instant) -> Result<Arc<Metadata>, ClientError> {
         let mine = self.shared.wanted.fetch_add(1, Ordering::AcqRel) + 1;
         let mut progress = self.shared.progress.subscribe();
         self.shared.wake.notify_one();
         let bound = deadline.saturating_duration_since(Instant::now());
-        let outcome = timeout_at(deadline, progress.wait_for(|p| p.done >= mine))
+        let outcome = timeout_at(deadline, progress.wait_for(|p| p.settled() >= mine))
             .await
-            .map(|done| done.map(drop));
+            .map(|settled| settled.map(|p| p.refusal.clone().filter(|_| p.done < mine)));
         match outcome {
-            Ok(Ok(())) => Ok(self.metadata()),
+            Ok(Ok(None)) => Ok(self.metadata()),
+            Ok(Ok(Some(refusal))) => Err(refusal),
             Ok(Err(_)) => Err(ClientError::Closed),
             Err(_) => {
                 let last = progress.borrow().last_error.clone();
@@ -290,7 +307,7 @@ impl Shared {
         let mut refreshed = false;
         loop {
             let asked = self.wanted.load(Ordering::Acquire);
-            if self.progress.borrow().done >= asked {
+            if self.progress.borrow().settled() >= asked {
                 // Nobody has used the client yet: there is nothing to keep current.
                 let age = if refreshed {
                     self.config.metadata_max_age
@@ -319,9 +336,18 @@ impl Shared {
                     self.progress.send_modify(|p| {
                         *p = Progress {
                             done: asked,
-                            last_error: None,
+                            ..Progress::default()
                         }
                     });
+                }
+                // Another attempt would end the same: there is one when somebody asks again.
+                Err(error) if error.is_authentication() => {
+                    tracing::error!(%error, "brokers and client do not accept each other");
+                    self.progress.send_modify(|p| {
+                        p.refused = asked;
+                        p.refusal = Some(error);
+                    });
+                    tokio::time::sleep(backoff.next()).await;
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot refresh the metadata");

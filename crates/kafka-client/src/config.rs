@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kafka_wire::ConnectOptions;
+use kafka_wire::{ConnectOptions, Security};
 
 /// How to reach the cluster, and how long to wait for what.
 #[derive(Debug, Clone)]
@@ -12,7 +12,7 @@ pub struct ClientConfig {
     pub bootstrap_servers: Vec<String>,
     /// The name in the brokers' request logs. Default: `kafka-client`.
     pub client_id: Arc<str>,
-    /// Bound on connecting to one broker. Default: 10 s.
+    /// Bound on connecting to one broker, the TLS handshake and SASL included. Default: 10 s.
     pub connect_timeout: Duration,
     /// Bound on each request and on each call of [`Admin`](crate::Admin). Default: 30 s.
     pub request_timeout: Duration,
@@ -23,6 +23,11 @@ pub struct ClientConfig {
     pub allow_auto_create_topics: bool,
     /// Responses over this size close their connection. Default: 128 MiB.
     pub max_response_bytes: usize,
+    /// Whether connections are encrypted (TLS), and who the client is (SASL); the same for every broker. Default: neither.
+    ///
+    /// If client and brokers do not accept each other ([`ClientError::is_authentication`](crate::ClientError::is_authentication)),
+    /// the calls that need the broker fail at once, and nothing is tried again until the next call.
+    pub security: Security,
 }
 
 impl ClientConfig {
@@ -41,6 +46,7 @@ impl ClientConfig {
             metadata_max_age: Duration::from_secs(300),
             allow_auto_create_topics: false,
             max_response_bytes: 128 * 1024 * 1024,
+            security: Security::default(),
         }
     }
 
@@ -50,6 +56,7 @@ impl ClientConfig {
             connect_timeout: self.connect_timeout,
             request_timeout: self.request_timeout,
             max_response_bytes: self.max_response_bytes,
+            security: self.security.clone(),
         }
     }
 }

@@ -79,6 +79,13 @@ impl Remedy {
             | WireError::Connect { .. }
             | WireError::RequestTimeout { .. }
             | WireError::Disconnected { .. } => Self::RefreshMetadata,
+            // The broker may be about to stop. (Or the port is not for TLS: then the caller's time runs out on this error.)
+            WireError::Tls { problem, .. } if problem.may_pass() => Self::RefreshMetadata,
+            // Neither a certificate nor a password changes by itself. Java's client gives up as well.
+            WireError::Tls { .. }
+            | WireError::Authentication { .. }
+            | WireError::MechanismNotOffered { .. }
+            | WireError::Sasl { .. } => Self::Fatal,
             // Another attempt gets the same bytes and the same answer.
             WireError::UnsupportedVersion { .. } | WireError::Malformed { .. } => Self::Fatal,
             _ => Self::Fatal,
@@ -306,6 +313,15 @@ impl ClientError {
         self.remedy() != Remedy::Fatal
     }
 
+    /// Whether a broker and this client do not accept each other: by the certificate, the user and password, or what they
+    /// agreed to speak. Until one of the two is configured otherwise, every attempt ends so.
+    pub fn is_authentication(&self) -> bool {
+        match self {
+            Self::Wire(error) => of_authentication(error),
+            _ => false,
+        }
+    }
+
     /// Whether this says that a topic or partition does not exist: so does a broker that has not heard of a new one yet. How often to ask again
     /// is up to who asks.
     pub(crate) fn is_unknown_topic(&self) -> bool {
@@ -320,6 +336,17 @@ impl ClientError {
     }
 }
 
+/// Whether a connection did not come about because of its security.
+pub(crate) fn of_authentication(error: &WireError) -> bool {
+    match error {
+        WireError::Tls { problem, .. } => !problem.may_pass(),
+        WireError::Authentication { .. }
+        | WireError::MechanismNotOffered { .. }
+        | WireError::Sasl { .. } => true,
+        _ => false,
+    }
+}
+
 impl ProduceError {
     /// Whether sending the same record again later may succeed, as far as the error tells.
     pub fn is_retriable(&self) -> bool {
@@ -327,7 +354,9 @@ impl ProduceError {
             // The cluster was away for too long. (Whether the record may be doubled is another question.)
             Self::DeliveryTimeout { .. } | Self::UnknownFate { .. } => true,
             // So it was, if the time for it ran out; otherwise the error tells.
-            Self::Metadata { source, .. } | Self::ProducerId(source) => {
+            Self::Metadata { source, .. }
+            | Self::ProducerId(source)
+            | Self::Leader { source, .. } => {
                 source.is_retriable() || matches!(**source, ClientError::Timeout { .. })
             }
             // What could be repeated was, until the broker or the record itself gave a reason not to.

@@ -98,8 +98,8 @@ pub use group::{
     Assignor, CommitError, ConsumerGroup, GroupConfig, GroupEvent, GroupHandle,
     GroupMembershipOperation, GroupPhase, GroupState, GroupStatus, PartitionState,
 };
-pub use kafka_wire::ResponseError;
 pub use kafka_wire::batch::{HeaderView as RecordHeader, Headers as RecordHeaders, RecordView};
+pub use kafka_wire::{ResponseError, Sasl, SaslMechanism, Security, TlsProblem, WireError, rustls};
 pub use partitioner::{murmur2, partition_for_key};
 pub use producer::{
     Compression, Delivery, ProduceError, Producer, ProducerConfig, ProducerRecord, RecordMetadata,

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::backoff::Backoff;
-use crate::error::ClientError;
+use crate::error::{ClientError, of_authentication};
 
 /// What a shared connection is for. A broker serves a connection serially, so a small request behind megabytes of records
 /// would wait for them: each of these has a connection of its own. Fetches and the group protocol, which a broker holds
@@ -107,20 +107,26 @@ impl Connections {
                 addresses.push(address);
             }
         }
-        let connection = Arc::new(self.first_to_answer(&addresses).await.map_err(|last| {
-            ClientError::Unreachable {
+        let answered = self.first_to_answer(&addresses).await;
+        let connection = Arc::new(answered.map_err(|last| match last {
+            Some(error) if of_authentication(&error) => ClientError::Wire(error),
+            last => ClientError::Unreachable {
                 bootstrap: bootstrap.join(","),
-                last,
-            }
+                last: last.map_or_else(|| "no address is known".to_owned(), |e| e.to_string()),
+            },
         })?);
         *any = Some(Arc::clone(&connection));
         Ok(connection)
     }
 
-    async fn first_to_answer(&self, addresses: &[&String]) -> Result<Connection, String> {
+    /// The error is the last; or, if there was one, the last that is of the security: it says most.
+    async fn first_to_answer(
+        &self,
+        addresses: &[&String],
+    ) -> Result<Connection, Option<WireError>> {
         let mut attempts = FuturesUnordered::new();
         let mut waiting = addresses.iter();
-        let mut last = String::from("no address is known");
+        let mut last: Option<WireError> = None;
         loop {
             let started = match waiting.next() {
                 Some(address) => {
@@ -142,7 +148,11 @@ impl Connections {
             };
             match failed {
                 Ok(connection) => return Ok(connection),
-                Err(error) => last = error.to_string(),
+                Err(error) => {
+                    if !last.as_ref().is_some_and(of_authentication) || of_authentication(&error) {
+                        last = Some(error);
+                    }
+                }
             }
         }
     }

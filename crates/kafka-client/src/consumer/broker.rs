@@ -15,6 +15,7 @@ use kafka_wire::messages::FetchResponse;
 use kafka_wire::{Connection, ResponseError};
 use tokio::time::Instant;
 
+use super::error::ConsumerError;
 use super::fetcher::{BrokerSlots, Shared, sleep_until};
 use super::request::{self, Pick, Received};
 use crate::backoff::Backoff;
@@ -157,6 +158,9 @@ impl BrokerTask {
                 tracing::debug!(broker = self.node, %error, "fetch failed");
                 for pick in &picks {
                     pick.failed(&self.shared);
+                    if error.is_authentication() {
+                        pick.slot.fail(ConsumerError::Client(error.clone()));
+                    }
                 }
                 self.follow_up(Received {
                     refresh: error.remedy() != Remedy::Retry,

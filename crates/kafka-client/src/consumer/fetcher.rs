@@ -13,9 +13,11 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::broker::BrokerTask;
 use super::config::ConsumerConfig;
+use super::error::ConsumerError;
 use super::slot::{Slot, Start};
 use super::{offsets, validate};
 use crate::cluster::Cluster;
+use crate::error::ClientError;
 
 /// How often metadata is asked for while a partition has no leader.
 const LEADERLESS_REFRESH: Duration = Duration::from_millis(250);
@@ -149,6 +151,7 @@ impl Shared {
 
     async fn supervise(self: &Arc<Self>) {
         let mut metadata = self.cluster.watch();
+        let mut progress = self.cluster.watch_progress();
         let mut resets = FuturesUnordered::new();
         let mut checks = FuturesUnordered::new();
         let mut refresh_at: Option<Instant> = None;
@@ -167,6 +170,12 @@ impl Shared {
             tokio::select! {
                 () = self.wake.notified() => {}
                 changed = metadata.changed() => if changed.is_err() { return },
+                Ok(()) = progress.changed() => {
+                    let refusal = progress.borrow_and_update().refusal.clone();
+                    if let Some(error) = refusal {
+                        self.fail_unrouted(&error);
+                    }
+                }
                 Some(()) = resets.next() => {}
                 Some(()) = checks.next() => {}
                 () = sleep_until(routed.again_at) => {}
@@ -200,6 +209,15 @@ impl Shared {
         (missing, doubts)
     }
 
+    /// Fails the partitions whose broker cannot be learned.
+    fn fail_unrouted(&self, error: &ClientError) {
+        for slot in self.slots.lock().iter() {
+            if slot.lock().fetcher.is_none() {
+                slot.fail(ConsumerError::Client(error.clone()));
+            }
+        }
+    }
+
     /// Hands every partition to the task of its broker.
     fn route(self: &Arc<Self>) -> Routed {
         let now = Instant::now();
@@ -228,7 +246,8 @@ impl Shared {
             match node {
                 Some(node) => by_node.entry(node).or_default().push(Arc::clone(slot)),
                 None => {
-                    routed.leaderless = true;
+                    // One that has failed is looked after when it is polled again.
+                    routed.leaderless |= state.failure.is_none();
                     state.fetcher = None;
                 }
             }

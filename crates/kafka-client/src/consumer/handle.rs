@@ -236,7 +236,15 @@ impl PartitionConsumer {
                 match state.start {
                     Start::Ready => {
                         state.failure = None;
-                        state.wake_fetcher();
+                        match state.fetcher {
+                            Some(_) => state.wake_fetcher(),
+                            None => self.fetcher.wake(),
+                        }
+                    }
+                    Start::NeedsReset(_) | Start::AtTime(_) if is_authentication(&failure) => {
+                        state.failure = None;
+                        state.resetting = None;
+                        self.fetcher.wake();
                     }
                     Start::Unvalidated => {
                         state.failure = None;
@@ -354,4 +362,9 @@ impl Drop for PartitionConsumer {
         }
         self.slot.released.cancel();
     }
+}
+
+/// Whether brokers and client did not accept each other, which the next poll may find mended.
+fn is_authentication(failure: &ConsumerError) -> bool {
+    matches!(failure, ConsumerError::Client(error) if error.is_authentication())
 }

@@ -13,6 +13,7 @@ use kafka_wire::messages::{
     SyncGroupRequest,
 };
 use kafka_wire::{ResponseError, StrBytes};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::assignor::{Assignor, Member, Plan, Topics};
@@ -35,6 +36,8 @@ pub(super) struct Context {
     pub(super) cluster: Cluster,
     pub(super) coordinator: Arc<Coordinator>,
     pub(super) config: GroupConfig,
+    /// The error for which the group cannot go on, if it is not one that the coordinator answered.
+    pub(super) cause: Mutex<Option<ClientError>>,
 }
 
 /// Who asks.
@@ -111,7 +114,12 @@ pub(super) async fn join(context: Arc<Context>, me: Me) -> Answer {
             return match error {
                 ClientError::Broker { code, .. } => refuse_join(code, ""),
                 error if !error.is_retriable() => {
-                    refuse_join(ResponseError::UnsupportedVersion, "")
+                    let code = match error.is_authentication() {
+                        true => ResponseError::SaslAuthenticationFailed,
+                        false => ResponseError::UnsupportedVersion,
+                    };
+                    *context.cause.lock() = Some(error);
+                    refuse_join(code, "")
                 }
                 _ => Input::Unanswered.into(),
             };

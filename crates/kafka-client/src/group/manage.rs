@@ -136,6 +136,7 @@ impl Manager {
                 cluster,
                 coordinator,
                 config: config.clone(),
+                cause: parking_lot::Mutex::default(),
             }),
             shared,
             identity,
@@ -445,12 +446,14 @@ impl Manager {
         match code {
             Some(code) => {
                 tracing::error!(group = %self.context.config.group_id, %code, "the group cannot go on");
-                self.shared
-                    .events
-                    .push(GroupEvent::Error(ConsumerError::Group {
+                let error = match self.context.cause.lock().take() {
+                    Some(cause) => ConsumerError::Client(cause),
+                    None => ConsumerError::Group {
                         group: Arc::clone(&self.context.config.group_id),
                         code,
-                    }));
+                    },
+                };
+                self.shared.events.push(GroupEvent::Error(error));
                 self.shared.end(GroupPhase::Failed, LostReason::GroupFailed);
             }
             None => self.shared.end(GroupPhase::Closed, LostReason::Closed),

@@ -38,6 +38,17 @@ pub enum ProduceError {
         /// Why.
         source: Box<ClientError>,
     },
+    /// The partition's leader and this client do not accept each other: see [`ClientError::is_authentication`]. The record
+    /// was not sent.
+    #[error("cannot send to {topic}-{partition}: {source}")]
+    Leader {
+        /// The topic.
+        topic: Arc<str>,
+        /// The partition.
+        partition: i32,
+        /// Why.
+        source: Box<ClientError>,
+    },
     /// The producer could not get a producer id. The record was not sent.
     #[error("cannot get a producer id: {0}")]
     ProducerId(Box<ClientError>),

@@ -102,9 +102,25 @@ impl Sender {
             }
             Err(error) => {
                 tracing::debug!(broker = self.mailbox.node, %error, "cannot connect to produce");
+                if error.is_authentication() {
+                    self.give_up(&error);
+                }
                 self.not_before = Some(Instant::now() + self.reconnect.next());
                 self.shared.cluster.request_refresh();
             }
+        }
+    }
+
+    /// Fails what waits for a broker that will not have this client.
+    fn give_up(&mut self, error: &ClientError) {
+        self.mailbox.collect(&mut self.list);
+        for partition in &self.list {
+            let failed = |_| ProduceError::Leader {
+                topic: Arc::clone(&partition.topic),
+                partition: partition.index,
+                source: Box::new(error.clone()),
+            };
+            partition.fail_all(failed, false, &self.shared.memory);
         }
     }
 
