@@ -9,7 +9,7 @@ mod metadata;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kafka_wire::messages::metadata_request::MetadataRequestTopic;
@@ -49,10 +49,22 @@ struct Shared {
     metadata: watch::Sender<Arc<Metadata>>,
     /// Topics that somebody uses: what a refresh asks for.
     topics: Mutex<BTreeSet<Arc<str>>>,
+    /// How many want to know of all topics.
+    all_topics: AtomicUsize,
     /// Refreshes asked for, and how far they are done.
     wanted: AtomicU64,
     wake: Notify,
     progress: watch::Sender<Progress>,
+}
+
+/// Somebody wants to know of all topics.
+#[derive(Debug)]
+pub(crate) struct AllTopics(Arc<Shared>);
+
+impl Drop for AllTopics {
+    fn drop(&mut self) {
+        self.0.all_topics.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -95,6 +107,7 @@ impl Cluster {
             connections: Connections::new(config.connect_options()),
             metadata: watch::Sender::new(Arc::new(Metadata::default())),
             topics: Mutex::default(),
+            all_topics: AtomicUsize::new(0),
             wanted: AtomicU64::new(0),
             wake: Notify::new(),
             progress: watch::Sender::default(),
@@ -131,6 +144,12 @@ impl Cluster {
     /// Adds a topic to those that refreshes ask for. Returns whether it is new.
     pub(crate) fn track(&self, topic: &str) -> bool {
         self.shared.topics.lock().insert(Arc::from(topic))
+    }
+
+    /// Has refreshes ask for all topics, for as long as this is kept.
+    pub(crate) fn track_all(&self) -> AllTopics {
+        self.shared.all_topics.fetch_add(1, Ordering::AcqRel);
+        AllTopics(Arc::clone(&self.shared))
     }
 
     /// Asks for a refresh and does not wait for it.
@@ -361,22 +380,27 @@ impl Shared {
 
     async fn refresh_once(&self) -> Result<Metadata, ClientError> {
         let topics: Vec<_> = self.topics.lock().iter().cloned().collect();
+        // With all of them, those that are missing are not made, even if brokers may.
+        let all = self.all_topics.load(Ordering::Acquire) > 0;
         let request = MetadataRequest::default()
-            .with_topics(Some(
-                topics
-                    .iter()
-                    .map(|t| {
-                        MetadataRequestTopic::default()
-                            .with_name(Some(TopicName(StrBytes::from_string(t.to_string()))))
-                    })
-                    .collect(),
-            ))
+            .with_topics((!all).then(|| {
+                let names = topics.iter().map(|t| StrBytes::from_string(t.to_string()));
+                names
+                    .map(|name| MetadataRequestTopic::default().with_name(Some(TopicName(name))))
+                    .collect()
+            }))
             .with_allow_auto_topic_creation(self.config.allow_auto_create_topics);
         let connection = self.any().await?;
         // Bounded more tightly than other requests: a silent broker must not hide that the others answer.
         let deadline = self.config.request_timeout.min(Duration::from_secs(5));
         let response = connection.request_within(request, deadline).await?;
-        Ok(Metadata::merged(&self.metadata.borrow(), response))
+        let listed = response.topics.iter().filter_map(|t| t.name.as_deref());
+        let listed: BTreeSet<Arc<str>> = listed.map(|name| Arc::from(&**name)).collect();
+        let mut merged = Metadata::merged(&self.metadata.borrow(), response);
+        if all {
+            merged.forget_all_but(&listed, &topics);
+        }
+        Ok(merged)
     }
 
     async fn any(&self) -> Result<Arc<Connection>, ClientError> {

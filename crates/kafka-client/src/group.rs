@@ -14,6 +14,7 @@ mod manage;
 mod membership;
 mod protocol;
 mod state;
+mod subscription;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -28,6 +29,8 @@ pub use commit::CommitError;
 pub(crate) use commit::Commits;
 pub use config::GroupConfig;
 pub use state::{GroupMembershipOperation, GroupPhase, GroupState, GroupStatus, PartitionState};
+
+pub use subscription::TopicPattern;
 
 use crate::client::Client;
 use crate::consumer::{

@@ -1,6 +1,6 @@
 //! A snapshot of the cluster: brokers, topics, partitions, leaders.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use kafka_wire::ResponseError;
@@ -17,7 +17,7 @@ pub struct Metadata {
     pub controller: Option<i32>,
     /// The brokers by id.
     pub brokers: BTreeMap<i32, BrokerAddress>,
-    /// The topics that the client uses, by name; also those that could not be found, with the error.
+    /// The topics that the client uses, or all while a group looks for topics by a pattern, by name; also those that could not be found, with the error.
     pub topics: HashMap<Arc<str>, Arc<TopicMetadata>>,
 }
 
@@ -79,6 +79,21 @@ impl Metadata {
     /// This answer alone.
     pub(crate) fn of(response: MetadataResponse) -> Self {
         Self::merged(&Self::default(), response)
+    }
+
+    /// The answer had all topics that there are: others are gone, and of those that somebody uses this is noted.
+    pub(super) fn forget_all_but(&mut self, listed: &BTreeSet<Arc<str>>, used: &[Arc<str>]) {
+        self.topics.retain(|name, _| listed.contains(name));
+        for name in used.iter().filter(|name| !listed.contains(*name)) {
+            let gone = TopicMetadata {
+                name: Arc::clone(name),
+                id: Uuid::nil(),
+                is_internal: false,
+                partitions: Vec::new(),
+                error: Some(ResponseError::UnknownTopicOrPartition),
+            };
+            self.topics.insert(Arc::clone(name), Arc::new(gone));
+        }
     }
 
     /// This answer, with what is known better kept.

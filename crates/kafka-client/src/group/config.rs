@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::assignor::Assignor;
+use super::subscription::TopicPattern;
 use crate::consumer::ConsumerConfig;
 use crate::error::ClientError;
 
@@ -14,6 +15,11 @@ pub struct GroupConfig {
     pub group_id: Arc<str>,
     /// The topics to read. One that does not exist yet is waited for.
     pub topics: Vec<Arc<str>>,
+    /// Topics to read besides those, by their names. New ones are found when the metadata is refreshed, after
+    /// [`ClientConfig::metadata_max_age`](crate::ClientConfig::metadata_max_age) at the latest; one that is deleted leaves
+    /// the subscription then. Kafka's own topics never match. While a group has a pattern, its client asks for the metadata
+    /// of all topics. Default: none.
+    pub topic_pattern: Option<TopicPattern>,
     /// The ways to share out the partitions that this member knows, the preferred first; the group uses one that all its
     /// members know. Default: range, then cooperative-sticky, as in Kafka's clients since 3.0.
     ///
@@ -50,6 +56,7 @@ impl GroupConfig {
         Self {
             group_id: group_id.into(),
             topics: topics.into_iter().map(Into::into).collect(),
+            topic_pattern: None,
             assignors: vec![Assignor::Range, Assignor::CooperativeSticky],
             group_instance_id: None,
             session_timeout: Duration::from_secs(45),
@@ -66,7 +73,8 @@ impl GroupConfig {
         if self.group_id.is_empty() {
             return wrong("the group id is empty");
         }
-        if self.topics.is_empty() || self.topics.iter().any(|t| t.is_empty()) {
+        let reads_nothing = self.topics.is_empty() && self.topic_pattern.is_none();
+        if reads_nothing || self.topics.iter().any(|t| t.is_empty()) {
             return wrong("a group needs topics, and their names must not be empty");
         }
         if self.assignors.is_empty() {

@@ -21,6 +21,7 @@ use super::config::GroupConfig;
 use super::coordinator::{Coordinator, Lane};
 use super::membership::{Input, Joined};
 use super::protocol::{self, Past};
+use super::subscription;
 use crate::cluster::{Cluster, Metadata};
 use crate::error::ClientError;
 
@@ -52,6 +53,8 @@ pub(super) struct Answer {
     pub(super) input: Input,
     /// The partitions by topic that were shared out, if this member leads.
     pub(super) shared_out: Option<BTreeMap<Arc<str>, i32>>,
+    /// What the member subscribed to, when it joined.
+    pub(super) subscribed: Option<Vec<Arc<str>>>,
     /// What the group works with, when it was joined.
     pub(super) terms: Option<Terms>,
 }
@@ -69,6 +72,7 @@ impl From<Input> for Answer {
         Self {
             input,
             shared_out: None,
+            subscribed: None,
             terms: None,
         }
     }
@@ -95,7 +99,8 @@ impl Context {
 }
 
 pub(super) async fn join(context: Arc<Context>, me: Me) -> Answer {
-    let request = match join_request(&context, &me) {
+    let topics = subscribe(&context).await;
+    let request = match join_request(&context, &me, &topics) {
         Ok(request) => request,
         Err(error) => {
             tracing::error!(group = %context.config.group_id, %error, "cannot join");
@@ -132,7 +137,26 @@ pub(super) async fn join(context: Arc<Context>, me: Me) -> Answer {
         }
         return refuse_join(code, &response.member_id);
     }
-    joined(&context, response)
+    Answer {
+        subscribed: Some(topics),
+        ..joined(&context, response)
+    }
+}
+
+/// What to subscribe to now. Topics of a pattern are looked for, if none is known.
+async fn subscribe(context: &Context) -> Vec<Arc<str>> {
+    let topics = subscription::topics(&context.config, &context.cluster.metadata());
+    if !topics.is_empty() {
+        return topics;
+    }
+    let deadline = Instant::now() + METADATA_WAIT;
+    match context.cluster.refresh(deadline).await {
+        Ok(metadata) => subscription::topics(&context.config, &metadata),
+        Err(error) => {
+            context.failed("looking for topics", &error);
+            topics
+        }
+    }
 }
 
 fn refuse_join(code: ResponseError, member_id: &str) -> Answer {
@@ -140,12 +164,16 @@ fn refuse_join(code: ResponseError, member_id: &str) -> Answer {
     Input::JoinRefused { code, member_id }.into()
 }
 
-fn join_request(context: &Context, me: &Me) -> Result<JoinGroupRequest, protocol::ProtocolError> {
+fn join_request(
+    context: &Context,
+    me: &Me,
+    topics: &[Arc<str>],
+) -> Result<JoinGroupRequest, protocol::ProtocolError> {
     let config = &context.config;
     let mut protocols = Vec::new();
     for assignor in &config.assignors {
         let rack = config.consumer.client_rack.as_deref();
-        let metadata = protocol::encode_subscription(*assignor, &config.topics, &me.past, rack)?;
+        let metadata = protocol::encode_subscription(*assignor, topics, &me.past, rack)?;
         protocols.push(
             JoinGroupRequestProtocol::default()
                 .with_name(StrBytes::from_static_str(assignor.name()))
@@ -187,6 +215,7 @@ fn joined(context: &Context, response: JoinGroupResponse) -> Answer {
             lead,
         }),
         shared_out: None,
+        subscribed: None,
         terms: Some(Terms {
             assignor,
             skip_assignment,

@@ -22,9 +22,10 @@ use super::heartbeat::Heartbeat;
 use super::membership::{Action, Input, Membership, NO_GENERATION};
 use super::protocol::Past;
 use super::state::GroupPhase;
+use super::subscription;
 use super::{Closing, GroupEvent, Shared};
 use crate::backoff::Backoff;
-use crate::cluster::{Cluster, Metadata};
+use crate::cluster::{AllTopics, Cluster, Metadata};
 use crate::consumer::{
     ConsumerError, Fetcher, LostReason, PartitionConsumer, Slot, Start, TopicPartition,
 };
@@ -53,8 +54,13 @@ pub(super) fn spawn(cluster: Cluster, shared: Arc<Shared>, stop: &CancellationTo
     for topic in &shared.config.topics {
         cluster.track(topic);
     }
+    let all_topics = shared.config.topic_pattern.as_ref();
+    let all_topics = all_topics.map(|_| cluster.track_all());
     cluster.request_refresh();
-    let manager = Manager::new(cluster, shared, coordinator, identity, refusals);
+    let manager = Manager {
+        _all_topics: all_topics,
+        ..Manager::new(cluster, shared, coordinator, identity, refusals)
+    };
     let stopped = stop.clone();
     tokio::spawn(async move { stopped.run_until_cancelled(manager.run()).await });
 }
@@ -79,6 +85,10 @@ struct Manager {
     terms: Option<Terms>,
     /// What this member, as the leader, shared out: the number of partitions by topic.
     shared_out: Option<BTreeMap<Arc<str>, i32>>,
+    /// What it subscribed to when it joined.
+    subscribed: Option<Vec<Arc<str>>>,
+    /// Kept for as long as topics are looked for by a pattern.
+    _all_topics: Option<AllTopics>,
     /// The last assignment and its generation, for sticky assignors.
     last: Option<(Vec<TopicPartition>, i32)>,
     /// Since when a subscribed topic is missing, as of the last refresh.
@@ -149,6 +159,8 @@ impl Manager {
             terms: None,
             shared_out: None,
             last: None,
+            subscribed: None,
+            _all_topics: None,
             missing_since: None,
         }
     }
@@ -230,6 +242,7 @@ impl Manager {
         if let Some(counts) = answer.shared_out {
             self.shared_out = Some(counts);
         }
+        self.subscribed = answer.subscribed.or(self.subscribed.take());
         let input = answer.input;
         match &input {
             Input::Synced(assignment) => {
@@ -505,8 +518,18 @@ impl Manager {
         }
     }
 
-    /// As the leader, joins anew when the topics' partitions are not those that were shared out.
+    /// Joins anew when the subscription changed, or, as the leader, when the topics' partitions are not those that were
+    /// shared out.
     fn check_topics(&mut self) {
+        if let (GroupPhase::Stable, Some(joined_with)) = (self.membership.phase(), &self.subscribed)
+        {
+            let metadata = self.context.cluster.metadata();
+            let now = subscription::topics(&self.context.config, &metadata);
+            if now != *joined_with {
+                tracing::info!(group = %self.context.config.group_id, topics = now.len(), "the subscription changed");
+                self.step(Input::SubscriptionChanged);
+            }
+        }
         let Some(shared_out) = &self.shared_out else {
             return;
         };

@@ -48,6 +48,8 @@ pub(crate) enum Input {
     SessionExpired,
     /// The topics' partitions are not those that this member, as the leader, shared out.
     TopicsChanged,
+    /// The topics to subscribe to are not those that the member joined with.
+    SubscriptionChanged,
     /// The holders have let go of the partitions that were revoked or lost.
     Released,
     /// The holders have not, within the drain budget.
@@ -222,6 +224,7 @@ impl Membership {
                 self.lose_all(LostReason::SessionExpired)
             }
             (Phase::Stable, Input::TopicsChanged) if self.is_leader => self.rejoin(),
+            (Phase::Stable, Input::SubscriptionChanged) => self.rejoin(),
             (Phase::Draining { .. }, input) if self.rejoins && input.is_exchange() => {
                 self.goes_along(input)
             }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use kafka_client::{
-    ConsumerConfig, ConsumerError, GroupPhase, LostReason, OffsetReset, ProducerConfig,
-    ProducerRecord, StartAt,
+    Assignor, Client, ClientConfig, ConsumerConfig, ConsumerError, GroupPhase, LostReason,
+    OffsetReset, ProducerConfig, ProducerRecord, StartAt, TopicPattern,
 };
 
 use crate::kit::{Bed, Journal, Member, assigned, config, keys, tp, wait_for_partitions, within};
@@ -403,4 +403,44 @@ async fn placed(partition: &kafka_client::PartitionConsumer) -> i64 {
         }
     };
     within("a position", placed).await
+}
+
+pub(crate) async fn topics_that_match_a_pattern_come_and_go(bed: &Bed) {
+    let (prefix, group) = (bed.name("pattern"), bed.name("group"));
+    let name = |what: &str| format!("{prefix}-{what}");
+    bed.create(&name("a"), 2).await;
+    bed.create(&bed.name("other"), 1).await;
+    let client = Client::new(ClientConfig {
+        metadata_max_age: Duration::from_millis(200),
+        ..bed.client.config().clone()
+    })
+    .unwrap();
+    for assignor in [Assignor::Range, Assignor::CooperativeSticky] {
+        let group = format!("{group}-{}", assignor.name());
+        let mut mine = config(&group, "unused");
+        mine.topics.clear();
+        mine.topic_pattern = Some(TopicPattern::prefix(&prefix));
+        mine.assignors = vec![assignor];
+        let journal = Journal::new();
+        let member = Member::join(&client, mine.clone(), &journal);
+        member.wait_for_partitions(2).await;
+        let other = Member::join(&client, mine, &journal);
+        other.wait_for_partitions(1).await;
+        bed.create(&name("b"), 4).await;
+        member.wait_for_partitions(3).await;
+        other.wait_for_partitions(3).await;
+        bed.produce(&name("b"), 4, 0..40).await;
+        journal.wait_for(40).await;
+        let (admin, b) = (bed.client.admin(), name("b"));
+        let names = [b.as_str()];
+        let deleted = admin.delete_topics(&names);
+        for (_, result) in within("deleting a topic", deleted).await.unwrap() {
+            result.unwrap();
+        }
+        member.wait_for_partitions(1).await;
+        other.wait_for_partitions(1).await;
+        member.close().await;
+        other.close().await;
+        journal.assert_exactly(0..40);
+    }
 }

@@ -197,7 +197,10 @@ impl World {
                     self.step(i, Input::SessionExpired);
                 }
             }
-            Event::TopicsChanged(i) => self.step(i, Input::TopicsChanged),
+            Event::TopicsChanged(i) => {
+                self.step(i, Input::TopicsChanged);
+                self.step(i, Input::SubscriptionChanged);
+            }
             Event::Close(i) => self.step(i, Input::Close(GroupMembershipOperation::Default)),
         }
     }
