@@ -76,6 +76,7 @@ mod config;
 mod consumer;
 mod error;
 mod group;
+pub mod metric;
 mod partitioner;
 mod producer;
 mod records;

@@ -2,15 +2,17 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rskafka::messenger::Messenger;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::timeout;
+use tracing::Instrument as _;
 
 use crate::api::{ApiRequest, Carried};
 use crate::error::WireError;
+use crate::metric;
 use crate::sasl;
 use crate::security::Security;
 use crate::stream::{self, Transport, WireStream};
@@ -112,6 +114,7 @@ impl Connection {
             sasl::authenticate(&messenger, sasl, &address).await?;
         }
         tracing::debug!(broker = %address, protocol = security.protocol(), "connected");
+        metrics::counter!(metric::CONNECTIONS, "broker" => Arc::clone(&address)).increment(1);
         Ok(Self {
             messenger,
             closing,
@@ -162,6 +165,25 @@ impl Connection {
     /// [`WireError::UnsupportedVersion`] before anything is sent, [`WireError::Malformed`] when the answer cannot be
     /// read. After all but `UnsupportedVersion` the connection is closed.
     pub async fn request_within<R: ApiRequest>(
+        &self,
+        request: R,
+        deadline: Duration,
+    ) -> Result<R::Response, WireError> {
+        let span = tracing::debug_span!("kafka_request", api = R::NAME, broker = %self.address);
+        let sent = Instant::now();
+        let result = self.exchange(request, deadline).instrument(span).await;
+        let (api, broker) = (R::NAME, Arc::clone(&self.address));
+        metrics::histogram!(metric::REQUEST_DURATION, "api" => api, "broker" => Arc::clone(&broker))
+            .record(sent.elapsed());
+        if let Err(error) = &result {
+            metrics::counter!(metric::REQUEST_ERRORS, "api" => api, "broker" => broker)
+                .increment(1);
+            tracing::debug!(api, broker = %self.address, %error, "a request failed");
+        }
+        result
+    }
+
+    async fn exchange<R: ApiRequest>(
         &self,
         request: R,
         deadline: Duration,

@@ -16,6 +16,7 @@ pub mod batch;
 pub mod compression;
 mod connection;
 mod error;
+pub mod metric;
 mod sasl;
 mod security;
 mod stream;

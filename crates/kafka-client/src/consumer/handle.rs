@@ -325,10 +325,13 @@ impl PartitionConsumer {
             return Ok(Step::Nothing);
         }
         state.position = Some(position);
+        let lag = state.lag();
         drop(state);
         if taken.records == 0 {
             return Ok(Step::Nothing);
         }
+        self.slot.meters.records.increment(taken.records as u64);
+        self.slot.meters.lag(lag);
         Ok(Step::Records(Records::new(
             Arc::clone(&self.slot.id.topic),
             self.slot.id.partition,
@@ -360,6 +363,8 @@ impl Drop for PartitionConsumer {
         if self.slot.lock().is_held() {
             tracing::debug!(partition = %self.slot.id, "a partition's handle was dropped though it was not revoked");
         }
+        // It is not ours to be behind with any more.
+        self.slot.meters.lag(Some(0));
         self.slot.released.cancel();
     }
 }

@@ -256,7 +256,12 @@ fn store(
         state.preferred = Some((replica, Instant::now() + age));
         received.reroute = true;
     }
+    pick.slot.meters.lag(state.lag());
     let records = data.records.filter(|r| !r.is_empty())?;
+    pick.slot
+        .meters
+        .fetched_bytes
+        .increment(records.len() as u64);
     let Some(end) = end_of(&records) else {
         // Not one whole batch: reading it says what is wrong.
         let source = batch::batches(records).next()?.err()?;

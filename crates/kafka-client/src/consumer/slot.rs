@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::decode::Chunk;
 use super::error::{ConsumerError, LostReason};
 use crate::backoff::Backoff;
+use crate::metric::PartitionMeters;
 use crate::topic_partition::TopicPartition;
 
 /// The most changes of the leader that are remembered of what was fetched and not committed.
@@ -48,6 +49,7 @@ pub(crate) enum Start {
 pub(crate) struct Slot {
     pub(crate) id: TopicPartition,
     state: Mutex<SlotState>,
+    pub(crate) meters: PartitionMeters,
     /// Wakes the handle: records, an error, or the end.
     pub(crate) readable: Notify,
     /// Cancelled when the partition is revoked or lost.
@@ -102,8 +104,15 @@ pub(crate) struct SlotState {
 }
 
 impl Slot {
+    /// A partition that is read without a group.
     pub(crate) fn new(id: TopicPartition, start: Start) -> Self {
+        Self::in_group(id, start, None)
+    }
+
+    /// A partition of a member of `group`.
+    pub(crate) fn in_group(id: TopicPartition, start: Start, group: Option<&Arc<str>>) -> Self {
         Self {
+            meters: PartitionMeters::new(&id, group),
             id,
             state: Mutex::new(SlotState {
                 ownership: Ownership::Held,

@@ -17,6 +17,7 @@ use super::coordinator::{Coordinator, Lane};
 use crate::backoff::Backoff;
 use crate::consumer::{ConsumerError, LostReason, Slot, TopicPartition};
 use crate::error::{ClientError, GroupVerdict};
+use crate::metric;
 
 /// The partitions that a commit of several did not commit. The others were committed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -288,9 +289,12 @@ pub(super) async fn run(
             continue;
         }
         let request = build(coordinator.group(), &sender, &entries);
+        let sent = Instant::now();
         let answer = coordinator
             .request(Lane::Member, request, request_timeout)
             .await;
+        metrics::histogram!(metric::COMMIT_DURATION, "group" => Arc::clone(coordinator.group()))
+            .record(sent.elapsed());
         let again = match answer {
             Ok(response) => settle(entries, response, &coordinator, &sender, &refusals),
             Err(error) => fail(entries, &error),

@@ -32,6 +32,7 @@ use crate::consumer::{
 
 /// How often metadata is asked for while a subscribed topic does not exist.
 const MISSING_TOPIC_REFRESH: Duration = Duration::from_secs(1);
+use crate::metric;
 
 /// Starts the tasks of a group; they end with the membership or when `stop` is cancelled.
 pub(super) fn spawn(cluster: Cluster, shared: Arc<Shared>, stop: &CancellationToken) {
@@ -285,6 +286,8 @@ impl Manager {
             self.publish_status(phase);
         }
         self.publish_identity();
+        metrics::gauge!(metric::ASSIGNED, "group" => Arc::clone(&self.context.config.group_id))
+            .set(self.membership.owned().len() as f64);
         for action in actions {
             self.act(action);
         }
@@ -316,11 +319,16 @@ impl Manager {
             generation,
             instance: self.context.config.group_instance_id.clone(),
         });
-        self.identity.send_if_modified(|current| {
+        let joined = identity.is_some();
+        let changed = self.identity.send_if_modified(|current| {
             let changed = *current != identity;
             *current = identity;
             changed
         });
+        if joined && changed {
+            metrics::counter!(metric::REBALANCES, "group" => Arc::clone(&self.context.config.group_id))
+                .increment(1);
+        }
     }
 
     fn act(&mut self, action: Action) {
@@ -415,9 +423,10 @@ impl Manager {
         if partitions.is_empty() {
             return;
         }
+        let group = Some(&self.context.config.group_id);
         let slots: Vec<_> = partitions
             .into_iter()
-            .map(|id| Arc::new(Slot::new(id, Start::AwaitsCommitted)))
+            .map(|id| Arc::new(Slot::in_group(id, Start::AwaitsCommitted, group)))
             .collect();
         self.shared.slots.lock().extend(slots.iter().cloned());
         self.fetcher.add(&slots);

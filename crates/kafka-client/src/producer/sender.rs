@@ -25,6 +25,7 @@ use super::shared::Shared;
 use crate::backoff::Backoff;
 use crate::cluster::Purpose;
 use crate::error::{ClientError, ProduceVerdict};
+use crate::metric;
 
 type Connecting = Pin<Box<dyn Future<Output = Result<Arc<Connection>, ClientError>> + Send>>;
 type InFlight = Pin<Box<dyn Future<Output = Landing> + Send>>;
@@ -315,7 +316,9 @@ impl Sender {
         match landing.result {
             Ok(response) => {
                 if let Ok(throttle @ 1..) = u64::try_from(response.throttle_time_ms) {
-                    let until = Instant::now() + std::time::Duration::from_millis(throttle);
+                    let throttle = std::time::Duration::from_millis(throttle);
+                    metric::throttled("Produce", throttle);
+                    let until = Instant::now() + throttle;
                     self.not_before = Some(self.not_before.map_or(until, |t| t.max(until)));
                 }
                 self.disembark(landing.passengers, response);
@@ -398,6 +401,11 @@ impl Sender {
             key,
             bytes,
         } = passenger;
+        match answer {
+            Answer::Written => metric::produced(&partition.topic, &bytes),
+            Answer::Again { .. } => metric::produce_again(&partition.topic),
+            Answer::Disordered | Answer::Refused { .. } => {}
+        }
         let outcome = |ended: &Ended<()>| outcome(&partition, ended, response);
         partition.land(key, bytes, answer, outcome, &self.shared.memory);
     }
