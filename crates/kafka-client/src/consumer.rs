@@ -17,6 +17,7 @@ mod request;
 mod slot;
 mod tracker;
 mod validate;
+mod watchdog;
 
 pub(crate) use crate::topic_partition::TopicPartition;
 pub use config::{ConsumerConfig, IsolationLevel, OffsetReset};

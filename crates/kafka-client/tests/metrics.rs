@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kafka_broker::{Broker, BrokerConfig, Fault};
+use kafka_broker::{ApiKey, Broker, BrokerConfig, Fault, FaultAction};
 use kafka_client::{
     Client, ClientConfig, GroupConfig, GroupEvent, NewTopic, OffsetReset, ProducerConfig,
     ProducerRecord, metric,
@@ -68,11 +68,10 @@ async fn records_requests_commits_and_lag_are_measured() {
         .await
         .unwrap();
 
-    let _throttled = broker.faults().inject(
-        Fault::on(kafka_broker::ApiKey::Produce)
-            .throttle(Duration::from_millis(1))
-            .times(1),
-    );
+    let throttle = Fault::new(FaultAction::Throttle(Duration::from_millis(1)));
+    broker
+        .faults()
+        .inject(throttle.on(ApiKey::Produce).times(1));
     let producer = client.producer(ProducerConfig::default());
     let records = (0..10).map(|_| ProducerRecord::new("measured").value(b"0123456789"));
     producer.send_all(records).await.unwrap();

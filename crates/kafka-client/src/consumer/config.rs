@@ -60,6 +60,10 @@ pub struct ConsumerConfig {
     /// A partition with this many bytes waiting in memory is not fetched until some are polled, so it holds less than this
     /// and two answers more: the one that came last and the one that is being polled. Default: 2 MiB.
     pub partition_buffer_bytes: usize,
+    /// A partition that does not move for so long, although it should, is logged, counted
+    /// ([`STALLS`](crate::metric::STALLS)) and fetched anew on new connections. At least twice
+    /// [`fetch_max_wait`](Self::fetch_max_wait) passes before that. Default: 60 s.
+    pub stall_timeout: Duration,
     /// Where this client stands: brokers may name a replica of the same rack to fetch from (KIP-392). Default: none.
     pub client_rack: Option<Arc<str>>,
 }
@@ -74,6 +78,7 @@ impl Default for ConsumerConfig {
             fetch_max_bytes: 50 * 1024 * 1024,
             partition_max_bytes: 1024 * 1024,
             partition_buffer_bytes: 2 * 1024 * 1024,
+            stall_timeout: Duration::from_secs(60),
             client_rack: None,
         }
     }

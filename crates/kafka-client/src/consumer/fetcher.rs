@@ -15,6 +15,7 @@ use super::broker::BrokerTask;
 use super::config::ConsumerConfig;
 use super::error::ConsumerError;
 use super::slot::{Slot, Start};
+use super::watchdog::Watchdog;
 use super::{offsets, validate};
 use crate::cluster::Cluster;
 use crate::error::ClientError;
@@ -155,6 +156,11 @@ impl Shared {
         let mut resets = FuturesUnordered::new();
         let mut checks = FuturesUnordered::new();
         let mut refresh_at: Option<Instant> = None;
+        let patience = self
+            .config
+            .stall_timeout
+            .max(self.config.fetch_max_wait * 2);
+        let mut watchdog = Watchdog::new(patience);
         loop {
             let routed = self.route();
             refresh_at = routed
@@ -179,6 +185,12 @@ impl Shared {
                 Some(()) = resets.next() => {}
                 Some(()) = checks.next() => {}
                 () = sleep_until(routed.again_at) => {}
+                () = watchdog.time_to_look() => {
+                    let slots = self.slots.lock().clone();
+                    for slot in watchdog.stalled(&slots) {
+                        self.start_anew(&slot);
+                    }
+                }
                 () = sleep_until(refresh_at) => {
                     refresh_at = None;
                     self.cluster.request_refresh();
@@ -207,6 +219,35 @@ impl Shared {
             state.resetting = Some(seeks);
         }
         (missing, doubts)
+    }
+
+    /// Has a partition that stands still fetched anew. Its broker's task goes with it, connections and all: the next routing
+    /// makes another, for all partitions of that broker.
+    fn start_anew(&self, slot: &Arc<Slot>) {
+        let mut state = slot.lock();
+        tracing::warn!(
+            partition = %slot.id,
+            start = ?state.start,
+            position = state.position,
+            fetch_offset = state.fetch_offset,
+            end = state.high_watermark,
+            in_flight = state.in_flight.is_some(),
+            routed = state.fetcher.is_some(),
+            "partition does not move, fetching it anew"
+        );
+        slot.meters.stalls.increment(1);
+        state.in_flight = None;
+        state.resetting = None;
+        state.not_before = None;
+        state.leave_replica(self.cluster.config().metadata_max_age);
+        let fetcher = state.fetcher.take();
+        drop(state);
+        self.brokers.lock().retain(|_, route| {
+            !fetcher
+                .as_ref()
+                .is_some_and(|wake| Arc::ptr_eq(wake, &route.list.wake))
+        });
+        self.cluster.request_refresh();
     }
 
     /// Fails the partitions whose broker cannot be learned.

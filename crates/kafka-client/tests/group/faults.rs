@@ -390,3 +390,31 @@ async fn a_throttled_client_waits_and_a_refused_fetch_is_asked_again() {
     bed.produce(&topic, 1, 6..7).await;
     assert_eq!(keys(partition, 1).await, [6]);
 }
+
+#[tokio::test]
+async fn a_partition_that_stands_still_is_fetched_anew() {
+    let bed = Bed::embedded().await;
+    let topic = bed.topic(1).await;
+    bed.produce(&topic, 1, 0..3).await;
+    // An answer that is never given would be waited for much longer than this test takes.
+    let silence = Fault::new(FaultAction::NeverAnswer)
+        .on(ApiKey::Fetch)
+        .times(1);
+    let silence = bed.broker().faults().inject(silence);
+    let patient = ClientConfig {
+        request_timeout: Duration::from_secs(3_600),
+        ..ClientConfig::new(&bed.broker().bootstrap_servers())
+    };
+    let config = ConsumerConfig {
+        stall_timeout: Duration::from_millis(200),
+        fetch_max_wait: Duration::from_millis(100),
+        ..ConsumerConfig::default()
+    };
+    let client = Client::new(patient).unwrap();
+    let mut partitions = client
+        .consume(config, [(tp(&topic, 0), StartAt::Offset(0))])
+        .unwrap();
+    let mut partition = partitions.remove(0);
+    assert_eq!(keys(&mut partition, 3).await, [0, 1, 2]);
+    assert_eq!(silence.hits(), 1);
+}
