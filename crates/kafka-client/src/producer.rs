@@ -9,7 +9,8 @@
 //!
 //! # Layout
 //!
-//! - `partition` is where a record is encoded into its batch and where a batch waits: one short lock a record.
+//! - `partition` is where a record is encoded into its `batch` and where a batch waits: one short lock a record. Its sender is
+//!   told by way of a `mailbox`.
 //! - `sequencer` is the order of a partition's batches and their sequences, without I/O (KIP-98, KIP-360).
 //! - `sender` is the task to one broker; `manager` the task that follows the metadata and keeps the senders.
 //!
@@ -20,8 +21,10 @@
 //! error says that it may be: [`ProduceError::may_have_been_written`]. A batch whose fate is unknown is never sent under a new
 //! producer id or epoch.
 
+mod batch;
 mod delivery;
 mod error;
+mod mailbox;
 mod manager;
 mod memory;
 mod partition;

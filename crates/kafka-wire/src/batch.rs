@@ -9,14 +9,14 @@
 mod builder;
 mod header;
 mod reader;
+mod records;
 
 use thiserror::Error;
 
 pub use builder::{BatchBuilder, SealedBatch};
 pub use header::{BatchHeader, HEADER_LEN, restamp, set_base_offset, set_leader_epoch};
-pub use reader::{
-    Batches, ControlType, HeaderView, Headers, RawBatch, RecordBatch, RecordView, Records, batches,
-};
+pub use reader::{Batches, ControlType, RawBatch, RecordBatch, batches};
+pub use records::{HeaderView, Headers, RecordView, Records};
 
 use crate::compression::CompressionError;
 

@@ -1,7 +1,9 @@
 //! The loop that keeps a membership: it waits for what happens, asks [`membership`](super::membership) what to do, and
 //! does it. Nothing else changes the membership, and nothing here is waited for anywhere but in [`Manager::next_event`].
 
-use std::collections::{BTreeMap, BTreeSet};
+mod actions;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,26 +15,21 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::assignor::Member;
 use super::commit::{self, Identity, Refusal};
-use super::committed;
 use super::coordinator::Coordinator;
 use super::exchange::{self, Answer, Context, Terms};
 use super::heartbeat::Heartbeat;
-use super::membership::{Action, Input, Membership, NO_GENERATION};
-use super::protocol::Past;
+use super::membership::{Input, Membership, NO_GENERATION};
 use super::state::GroupPhase;
 use super::subscription;
-use super::{Closing, GroupEvent, Shared};
+use super::{Closing, Shared};
 use crate::backoff::Backoff;
 use crate::cluster::{AllTopics, Cluster, Metadata};
-use crate::consumer::{
-    ConsumerError, Fetcher, LostReason, PartitionConsumer, Slot, Start, TopicPartition,
-};
+use crate::consumer::{Fetcher, LostReason, Slot, TopicPartition};
+use crate::metric;
 
 /// How often metadata is asked for while a subscribed topic does not exist.
 const MISSING_TOPIC_REFRESH: Duration = Duration::from_secs(1);
-use crate::metric;
 
 /// Starts the tasks of a group; they end with the membership or when `stop` is cancelled.
 pub(super) fn spawn(cluster: Cluster, shared: Arc<Shared>, stop: &CancellationToken) {
@@ -328,157 +325,6 @@ impl Manager {
         if joined && changed {
             metrics::counter!(metric::REBALANCES, "group" => Arc::clone(&self.context.config.group_id))
                 .increment(1);
-        }
-    }
-
-    fn act(&mut self, action: Action) {
-        match action {
-            Action::Join { retry } => self.join(retry),
-            Action::Sync { lead } => self.sync(lead),
-            Action::Heartbeat(on) => self
-                .heartbeat
-                .set(on, self.context.config.heartbeat_interval),
-            Action::Revoke(partitions) => {
-                let slots = self.slots_of(&partitions);
-                for slot in &slots {
-                    slot.revoke();
-                }
-                self.begin_drain(slots);
-            }
-            Action::Lose(partitions, reason) => {
-                tracing::warn!(group = %self.context.config.group_id, %reason, partitions = partitions.len(), "partitions were lost");
-                let slots = self.slots_of(&partitions);
-                for slot in &slots {
-                    slot.lose(reason);
-                }
-                self.shared.commits.wake();
-                self.begin_drain(slots);
-            }
-            Action::Forget(partitions) => {
-                self.drain = None;
-                let slots = self.slots_of(&partitions);
-                self.shared
-                    .slots
-                    .lock()
-                    .retain(|slot| !partitions.contains(&slot.id));
-                for slot in slots {
-                    // Whoever still wants to commit for it comes too late.
-                    slot.lose(LostReason::IllegalGeneration);
-                }
-                self.shared.commits.wake();
-            }
-            Action::Assign(partitions) => self.assign(partitions),
-            Action::Leave => {
-                let context = Arc::clone(&self.context);
-                let member_id = Arc::clone(self.membership.member_id());
-                self.exchange = Some(Box::pin(exchange::leave(context, member_id)));
-            }
-            Action::End(code) => self.end(code),
-        }
-    }
-
-    fn join(&mut self, retry: bool) {
-        let given_up = self.exchange.take().is_some();
-        self.shared_out = None;
-        let wait = retry.then(|| self.backoff.next());
-        let me = exchange::Me {
-            member_id: Arc::clone(self.membership.member_id()),
-            generation: self.membership.generation(),
-            past: self.past(),
-        };
-        let context = Arc::clone(&self.context);
-        self.exchange = Some(Box::pin(async move {
-            if given_up {
-                context.coordinator.drop_join().await;
-            }
-            if let Some(wait) = wait {
-                tokio::time::sleep(wait).await;
-            }
-            exchange::join(context, me).await
-        }));
-    }
-
-    /// What the leader is to know of this member.
-    fn past(&self) -> Past {
-        Past {
-            owned: self.membership.owned().iter().cloned().collect(),
-            last: self.last.clone(),
-        }
-    }
-
-    fn sync(&mut self, lead: Option<Vec<Member>>) {
-        let Some(terms) = self.terms else {
-            return; // Never: it came with the generation.
-        };
-        let me = exchange::Me {
-            member_id: Arc::clone(self.membership.member_id()),
-            generation: self.membership.generation(),
-            past: Past::default(),
-        };
-        let context = Arc::clone(&self.context);
-        self.exchange = Some(Box::pin(exchange::sync(context, me, terms, lead)));
-    }
-
-    fn assign(&mut self, partitions: BTreeSet<TopicPartition>) {
-        if partitions.is_empty() {
-            return;
-        }
-        let group = Some(&self.context.config.group_id);
-        let slots: Vec<_> = partitions
-            .into_iter()
-            .map(|id| Arc::new(Slot::in_group(id, Start::AwaitsCommitted, group)))
-            .collect();
-        self.shared.slots.lock().extend(slots.iter().cloned());
-        self.fetcher.add(&slots);
-        for slot in &slots {
-            let commits = Some(Arc::clone(&self.shared.commits));
-            let handle = PartitionConsumer::new(Arc::clone(slot), self.fetcher.clone(), commits);
-            self.shared.events.push(GroupEvent::Assigned(handle));
-        }
-        let context = Arc::clone(&self.context);
-        let fetcher = self.fetcher.clone();
-        self.starts.push(Box::pin(async move {
-            committed::fetch(context, slots).await;
-            fetcher.wake();
-        }));
-    }
-
-    fn slots_of(&self, partitions: &BTreeSet<TopicPartition>) -> Vec<Arc<Slot>> {
-        let slots = self.shared.slots.lock();
-        slots
-            .iter()
-            .filter(|slot| partitions.contains(&slot.id))
-            .cloned()
-            .collect()
-    }
-
-    fn begin_drain(&mut self, slots: Vec<Arc<Slot>>) {
-        self.shared.events.drop_ended();
-        let config = &self.context.config;
-        let closing = *self.closing.borrow();
-        let budget = closing.map_or(config.drain_budget, |closing| closing.drain);
-        self.drain = Some(Drain {
-            slots,
-            deadline: Instant::now() + budget,
-        });
-    }
-
-    fn end(&mut self, code: Option<ResponseError>) {
-        self.exchange = None;
-        match code {
-            Some(code) => {
-                tracing::error!(group = %self.context.config.group_id, %code, "the group cannot go on");
-                let error = match self.context.cause.lock().take() {
-                    Some(cause) => ConsumerError::Client(cause),
-                    None => ConsumerError::Group {
-                        group: Arc::clone(&self.context.config.group_id),
-                        code,
-                    },
-                };
-                self.shared.events.push(GroupEvent::Error(error));
-                self.shared.end(GroupPhase::Failed, LostReason::GroupFailed);
-            }
-            None => self.shared.end(GroupPhase::Closed, LostReason::Closed),
         }
     }
 

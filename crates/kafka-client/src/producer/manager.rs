@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::partition::Mailbox;
+use super::mailbox::Mailbox;
 use super::sender::Sender;
 use super::sequencer::Identity;
 use super::shared::Shared;

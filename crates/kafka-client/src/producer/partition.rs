@@ -1,80 +1,24 @@
 //! One partition's records on their way: the open batch, those behind it, and the broker that they go to.
 
+mod sending;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use kafka_wire::batch::{BatchBuilder, HEADER_LEN};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::delivery::{Ack, BatchState};
+use super::batch::{Batch, Payload, growth, take};
+use super::delivery::BatchState;
 use super::error::ProduceError;
+use super::mailbox::Mailbox;
 use super::memory::Memory;
 use super::record::TopicRecord;
-use super::sequencer::{Answer, Ended, Expired, Identity, Next, Sequencer, Stamp};
+use super::sequencer::{Expired, Sequencer};
 use crate::backoff::Backoff;
 
-/// A broker forgets a producer that has been idle (`producer.id.expiration.ms`, a day as a rule); after this long it has to prove
-/// anew that it knows us.
-const PROVEN_FOR: Duration = Duration::from_secs(300);
-
-/// What a sender is woken by: the partitions that have something for it.
-#[derive(Debug)]
-pub(crate) struct Mailbox {
-    /// The broker that the sender sends to.
-    pub(crate) node: i32,
-    ready: Mutex<Vec<Arc<Partition>>>,
-    notify: tokio::sync::Notify,
-}
-
-impl Mailbox {
-    pub(crate) fn new(node: i32) -> Self {
-        Self {
-            node,
-            ready: Mutex::default(),
-            notify: tokio::sync::Notify::new(),
-        }
-    }
-
-    fn post(&self, partition: &Arc<Partition>) {
-        self.ready.lock().push(Arc::clone(partition));
-        self.notify.notify_one();
-    }
-
-    pub(crate) fn wake(&self) {
-        self.notify.notify_one();
-    }
-
-    /// Moves what was posted into `list`.
-    pub(crate) fn collect(&self, list: &mut Vec<Arc<Partition>>) {
-        list.append(&mut self.ready.lock());
-    }
-
-    pub(crate) async fn woken(&self) {
-        self.notify.notified().await;
-    }
-}
-
-/// A batch and who waits for it.
-#[derive(Debug)]
-pub(crate) struct Batch {
-    payload: Payload,
-    state: Arc<BatchState>,
-    created: Instant,
-    /// Bytes of memory that it holds.
-    reserved: u32,
-}
-
-#[derive(Debug)]
-pub(crate) enum Payload {
-    /// Not compressed and stamped yet.
-    Built(BatchBuilder),
-    /// Sent before.
-    Sealed(Bytes),
-    /// With the sender.
-    Out,
-}
+pub(crate) use sending::{Flight, Taken, Visit};
 
 /// What became of a record that was offered.
 pub(crate) enum Appended {
@@ -126,37 +70,6 @@ struct State {
     /// Size that the next batch will probably have.
     expected: usize,
     closed: bool,
-}
-
-/// What a sender finds in a partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Visit {
-    /// Another sender's now.
-    Moved,
-    /// Nothing to send.
-    Idle,
-    /// Something waits for an answer or a time.
-    Blocked(Option<Instant>),
-    /// The open batch could go.
-    Open,
-    /// A complete batch, or one that was sent before, is to go.
-    Ready,
-}
-
-/// A batch on its way.
-#[derive(Debug)]
-pub(crate) struct Flight {
-    pub(crate) partition: Arc<Partition>,
-    pub(crate) key: u64,
-    pub(crate) stamp: Stamp,
-    pub(crate) payload: Payload,
-}
-
-/// What a visit to a partition is to be told.
-pub(crate) enum Taken {
-    Flight(Flight),
-    NeedsIdentity,
-    Nothing,
 }
 
 impl Partition {
@@ -268,136 +181,6 @@ impl Partition {
         self.state.lock().queue.len()
     }
 
-    /// What there is for the sender that `mailbox` belongs to.
-    pub(crate) fn visit(
-        &self,
-        mailbox: &Arc<Mailbox>,
-        now: Instant,
-        limits: &Limits,
-        memory: &Memory,
-    ) -> Visit {
-        let mut guard = self.state.lock();
-        let state = &mut *guard;
-        if !state.is_for(mailbox) {
-            return Visit::Moved;
-        }
-        let has_queued = state.queue.has_next();
-        if state.open.is_none() && state.queue.len() == 0 {
-            state.listed = false;
-            state.told_full = false;
-            return Visit::Idle;
-        }
-        if let Some(not_before) = state.not_before.filter(|t| *t > now) {
-            return Visit::Blocked(Some(not_before));
-        }
-        if !state.may_send_to(mailbox.node, limits) {
-            return Visit::Blocked(None);
-        }
-        if has_queued {
-            return Visit::Ready;
-        }
-        match &state.open {
-            Some(batch) if state.queue.len() == 0 => {
-                let leaves = batch.created + limits.linger;
-                if leaves > now && !memory.is_short() {
-                    Visit::Blocked(Some(leaves))
-                } else {
-                    Visit::Open
-                }
-            }
-            _ => Visit::Blocked(None),
-        }
-    }
-
-    /// Takes the next batch to send, closing the open one where nothing is in front of it.
-    pub(crate) fn take(
-        self: &Arc<Self>,
-        mailbox: &Arc<Mailbox>,
-        fresh: Identity,
-        limits: &Limits,
-    ) -> Taken {
-        let mut guard = self.state.lock();
-        let state = &mut *guard;
-        if !state.is_for(mailbox) || !state.may_send_to(mailbox.node, limits) {
-            return Taken::Nothing;
-        }
-        if !state.queue.has_next() && state.queue.len() == 0 {
-            state.shut();
-        }
-        let limit = state.limit(mailbox.node, limits);
-        match state.queue.next(fresh, limit) {
-            Next::Send { key, stamp, batch } => {
-                let payload = std::mem::replace(&mut batch.payload, Payload::Out);
-                state.in_flight_on = mailbox.node;
-                state.told_full = false;
-                Taken::Flight(Flight {
-                    partition: Arc::clone(self),
-                    key,
-                    stamp,
-                    payload,
-                })
-            }
-            Next::NeedsIdentity => Taken::NeedsIdentity,
-            Next::Nothing => Taken::Nothing,
-        }
-    }
-
-    /// A flight has come back. `bytes` are the batch's, should it have to go again.
-    pub(crate) fn land(
-        self: &Arc<Self>,
-        key: u64,
-        bytes: Bytes,
-        answer: Answer,
-        outcome: impl Fn(&Ended<()>) -> Result<Ack, ProduceError>,
-        memory: &Memory,
-    ) {
-        let ended = {
-            let mut guard = self.state.lock();
-            let state = &mut *guard;
-            state.queue.put_back(key, |batch| {
-                batch.payload = Payload::Sealed(bytes);
-            });
-            let ended = state.queue.answer(key, answer);
-            match answer {
-                Answer::Written => {
-                    state.proven_on = Some((state.in_flight_on, Instant::now()));
-                    state.backoff.reset();
-                    state.not_before = None;
-                }
-                Answer::Again { .. } | Answer::Disordered => {
-                    state.proven_on = None;
-                    // One failure, however many batches it took down.
-                    if state.not_before.is_none_or(|t| t <= Instant::now()) {
-                        state.not_before = Some(Instant::now() + state.backoff.next());
-                    }
-                }
-                Answer::Refused { .. } => state.proven_on = None,
-            }
-            if state
-                .mailbox
-                .as_ref()
-                .is_some_and(|m| m.node != state.in_flight_on)
-                && state.queue.in_flight() == 0
-            {
-                state.tell(self);
-            }
-            ended
-        };
-        for Ended {
-            batch,
-            end,
-            maybe_written,
-        } in ended
-        {
-            let end = Ended {
-                batch: (),
-                end,
-                maybe_written,
-            };
-            batch.finish(outcome(&end), memory);
-        }
-    }
-
     /// Gives up what is past its delivery timeout.
     pub(crate) fn expire(self: &Arc<Self>, now: Instant, limits: &Limits, memory: &Memory) {
         let timeout = limits.delivery_timeout;
@@ -505,25 +288,6 @@ impl Partition {
 }
 
 impl State {
-    fn is_for(&self, mailbox: &Arc<Mailbox>) -> bool {
-        self.mailbox
-            .as_ref()
-            .is_some_and(|own| Arc::ptr_eq(own, mailbox))
-    }
-
-    fn limit(&self, node: i32, limits: &Limits) -> usize {
-        match self.proven_on {
-            Some((on, at)) if on == node && at.elapsed() < PROVEN_FOR => limits.max_in_flight,
-            _ => 1,
-        }
-    }
-
-    /// Order: nothing goes to a new leader while the old one has not answered.
-    fn may_send_to(&self, node: i32, limits: &Limits) -> bool {
-        let in_flight = self.queue.in_flight();
-        in_flight == 0 || (self.in_flight_on == node && in_flight < self.limit(node, limits))
-    }
-
     /// Moves the open batch to the queue. Returns whether there was one.
     fn shut(&mut self) -> bool {
         let Some(batch) = self.open.take() else {
@@ -558,31 +322,4 @@ impl State {
             self.tell(partition);
         }
     }
-}
-
-impl Batch {
-    /// Gives the memory back and tells who waits.
-    fn finish(self, outcome: Result<Ack, ProduceError>, memory: &Memory) {
-        if let Payload::Sealed(bytes) = self.payload
-            && bytes.is_unique()
-        {
-            memory.recycle(Vec::from(bytes));
-        }
-        memory.give_back(self.reserved);
-        self.state.complete(outcome);
-    }
-}
-
-/// How many more bytes a batch that needs `after` takes: it doubles, up to the largest batch.
-fn growth(after: usize, reserved: u32, batch_size: usize) -> u32 {
-    let target = after.max((reserved as usize * 2).min(batch_size));
-    u32::try_from(target).unwrap_or(u32::MAX) - reserved
-}
-
-fn take(memory: &Memory, budget: &mut u32, bytes: u32) -> bool {
-    if *budget >= bytes {
-        *budget -= bytes;
-        return true;
-    }
-    memory.try_take(bytes)
 }

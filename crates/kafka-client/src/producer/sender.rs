@@ -3,6 +3,8 @@
 //! Requests leave a connection in the order of their futures' first poll, and sequences must arrive in order, so this
 //! task polls each once before it makes the next.
 
+mod answers;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,15 +14,15 @@ use futures_util::future::Either;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use kafka_wire::batch::restamp;
 use kafka_wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use kafka_wire::messages::produce_response::PartitionProduceResponse;
 use kafka_wire::messages::{ProduceRequest, ProduceResponse, TopicName};
-use kafka_wire::{Connection, ResponseError, StrBytes, WireError};
+use kafka_wire::{Connection, StrBytes, WireError};
 use tokio::time::Instant;
 
-use super::delivery::Ack;
+use super::batch::Payload;
 use super::error::ProduceError;
-use super::partition::{Flight, Mailbox, Partition, Payload, Taken, Visit};
-use super::sequencer::{Answer, End, Ended, Identity};
+use super::mailbox::Mailbox;
+use super::partition::{Flight, Partition, Taken, Visit};
+use super::sequencer::{Answer, Identity};
 use super::shared::Shared;
 use crate::backoff::Backoff;
 use crate::cluster::Purpose;
@@ -332,110 +334,6 @@ impl Sender {
                 self.shared.cluster.request_refresh();
             }
         }
-    }
-
-    fn disembark(&self, passengers: Vec<Passenger>, response: ProduceResponse) {
-        let mut passengers: Vec<_> = passengers.into_iter().map(Some).collect();
-        // The broker answers in the order of the request, as a rule.
-        let mut next = 0;
-        for topic in &response.responses {
-            for answered in &topic.partition_responses {
-                let is_it = |p: &Option<Passenger>| {
-                    p.as_ref().is_some_and(|p| {
-                        p.partition.index == answered.index && *p.partition.topic == *topic.name.0
-                    })
-                };
-                let index = match passengers.get(next) {
-                    Some(p) if is_it(p) => Some(next),
-                    _ => passengers.iter().position(is_it),
-                };
-                let Some(index) = index else {
-                    tracing::warn!(topic = %topic.name.0, partition = answered.index, "an answer for a batch that was not sent");
-                    continue;
-                };
-                next = index + 1;
-                if let Some(passenger) = passengers.get_mut(index).and_then(Option::take) {
-                    self.answered(passenger, answered);
-                }
-            }
-        }
-        for forgotten in passengers.into_iter().flatten() {
-            let maybe_written = true;
-            self.settle(forgotten, Answer::Again { maybe_written }, None);
-        }
-    }
-
-    fn answered(&self, passenger: Passenger, response: &PartitionProduceResponse) {
-        let Some(code) = ResponseError::try_from_code(response.error_code) else {
-            self.settle(passenger, Answer::Written, Some(response));
-            return;
-        };
-        let answer = Answer::from(ProduceVerdict::of(code));
-        let partition = &passenger.partition;
-        match answer {
-            Answer::Written => {
-                tracing::debug!(topic = %partition.topic, partition = partition.index, "the broker had the batch already");
-            }
-            Answer::Again { .. } => {
-                tracing::debug!(topic = %partition.topic, partition = partition.index, error = %code, "a batch will be sent again");
-                self.shared.cluster.request_refresh();
-            }
-            Answer::Disordered => {
-                tracing::warn!(topic = %partition.topic, partition = partition.index, error = %code, "the broker lost track of the sequence");
-            }
-            Answer::Refused { .. } => {
-                tracing::warn!(topic = %partition.topic, partition = partition.index, error = %code, "a batch was refused");
-            }
-        }
-        self.settle(passenger, answer, Some(response));
-    }
-
-    fn settle(
-        &self,
-        passenger: Passenger,
-        answer: Answer,
-        response: Option<&PartitionProduceResponse>,
-    ) {
-        let Passenger {
-            partition,
-            key,
-            bytes,
-        } = passenger;
-        match answer {
-            Answer::Written => metric::produced(&partition.topic, &bytes),
-            Answer::Again { .. } => metric::produce_again(&partition.topic),
-            Answer::Disordered | Answer::Refused { .. } => {}
-        }
-        let outcome = |ended: &Ended<()>| outcome(&partition, ended, response);
-        partition.land(key, bytes, answer, outcome, &self.shared.memory);
-    }
-}
-
-/// What those who wait for a batch are told.
-fn outcome(
-    partition: &Partition,
-    ended: &Ended<()>,
-    response: Option<&PartitionProduceResponse>,
-) -> Result<Ack, ProduceError> {
-    let topic = Arc::clone(&partition.topic);
-    match (ended.end, response) {
-        (End::Written, Some(response)) => Ok(Ack {
-            base_offset: response.base_offset,
-            append_time: (response.log_append_time_ms >= 0).then_some(response.log_append_time_ms),
-        }),
-        (End::Refused, Some(response)) => Err(ProduceError::Refused {
-            topic,
-            partition: partition.index,
-            code: ResponseError::try_from_code(response.error_code)
-                .unwrap_or(ResponseError::UnknownServerError),
-            message: response.error_message.as_ref().map(ToString::to_string),
-            maybe_written: ended.maybe_written,
-        }),
-        // Who waited for an abandoned batch was told before; this is not heard.
-        _ => Err(ProduceError::UnknownFate {
-            topic,
-            partition: partition.index,
-        }),
     }
 }
 

@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::ProducerConfig;
 use super::error::ProduceError;
+use super::mailbox::Mailbox;
 use super::memory::Memory;
-use super::partition::{Limits, Mailbox, Partition};
+use super::partition::{Limits, Partition};
 use super::sequencer::Identity;
 use super::topic::Topic;
 use crate::cluster::Cluster;

@@ -1,0 +1,168 @@
+//! What the membership has the loop do. Nothing here is waited for: what takes time becomes a future that the loop polls.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use kafka_wire::ResponseError;
+use tokio::time::Instant;
+
+use super::{Drain, Manager};
+use crate::consumer::{ConsumerError, LostReason, PartitionConsumer, Slot, Start, TopicPartition};
+use crate::group::assignor::Member;
+use crate::group::membership::Action;
+use crate::group::protocol::Past;
+use crate::group::state::GroupPhase;
+use crate::group::{GroupEvent, committed, exchange};
+
+impl Manager {
+    pub(super) fn act(&mut self, action: Action) {
+        match action {
+            Action::Join { retry } => self.join(retry),
+            Action::Sync { lead } => self.sync(lead),
+            Action::Heartbeat(on) => self
+                .heartbeat
+                .set(on, self.context.config.heartbeat_interval),
+            Action::Revoke(partitions) => {
+                let slots = self.slots_of(&partitions);
+                for slot in &slots {
+                    slot.revoke();
+                }
+                self.begin_drain(slots);
+            }
+            Action::Lose(partitions, reason) => {
+                tracing::warn!(group = %self.context.config.group_id, %reason, partitions = partitions.len(), "partitions were lost");
+                let slots = self.slots_of(&partitions);
+                for slot in &slots {
+                    slot.lose(reason);
+                }
+                self.shared.commits.wake();
+                self.begin_drain(slots);
+            }
+            Action::Forget(partitions) => {
+                self.drain = None;
+                let slots = self.slots_of(&partitions);
+                self.shared
+                    .slots
+                    .lock()
+                    .retain(|slot| !partitions.contains(&slot.id));
+                for slot in slots {
+                    // Whoever still wants to commit for it comes too late.
+                    slot.lose(LostReason::IllegalGeneration);
+                }
+                self.shared.commits.wake();
+            }
+            Action::Assign(partitions) => self.assign(partitions),
+            Action::Leave => {
+                let context = Arc::clone(&self.context);
+                let member_id = Arc::clone(self.membership.member_id());
+                self.exchange = Some(Box::pin(exchange::leave(context, member_id)));
+            }
+            Action::End(code) => self.end(code),
+        }
+    }
+
+    fn join(&mut self, retry: bool) {
+        let given_up = self.exchange.take().is_some();
+        self.shared_out = None;
+        let wait = retry.then(|| self.backoff.next());
+        let me = exchange::Me {
+            member_id: Arc::clone(self.membership.member_id()),
+            generation: self.membership.generation(),
+            past: self.past(),
+        };
+        let context = Arc::clone(&self.context);
+        self.exchange = Some(Box::pin(async move {
+            if given_up {
+                context.coordinator.drop_join().await;
+            }
+            if let Some(wait) = wait {
+                tokio::time::sleep(wait).await;
+            }
+            exchange::join(context, me).await
+        }));
+    }
+
+    /// What the leader is to know of this member.
+    fn past(&self) -> Past {
+        Past {
+            owned: self.membership.owned().iter().cloned().collect(),
+            last: self.last.clone(),
+        }
+    }
+
+    fn sync(&mut self, lead: Option<Vec<Member>>) {
+        let Some(terms) = self.terms else {
+            return; // Never: it came with the generation.
+        };
+        let me = exchange::Me {
+            member_id: Arc::clone(self.membership.member_id()),
+            generation: self.membership.generation(),
+            past: Past::default(),
+        };
+        let context = Arc::clone(&self.context);
+        self.exchange = Some(Box::pin(exchange::sync(context, me, terms, lead)));
+    }
+
+    fn assign(&mut self, partitions: BTreeSet<TopicPartition>) {
+        if partitions.is_empty() {
+            return;
+        }
+        let group = Some(&self.context.config.group_id);
+        let slots: Vec<_> = partitions
+            .into_iter()
+            .map(|id| Arc::new(Slot::in_group(id, Start::AwaitsCommitted, group)))
+            .collect();
+        self.shared.slots.lock().extend(slots.iter().cloned());
+        self.fetcher.add(&slots);
+        for slot in &slots {
+            let commits = Some(Arc::clone(&self.shared.commits));
+            let handle = PartitionConsumer::new(Arc::clone(slot), self.fetcher.clone(), commits);
+            self.shared.events.push(GroupEvent::Assigned(handle));
+        }
+        let context = Arc::clone(&self.context);
+        let fetcher = self.fetcher.clone();
+        self.starts.push(Box::pin(async move {
+            committed::fetch(context, slots).await;
+            fetcher.wake();
+        }));
+    }
+
+    fn slots_of(&self, partitions: &BTreeSet<TopicPartition>) -> Vec<Arc<Slot>> {
+        let slots = self.shared.slots.lock();
+        slots
+            .iter()
+            .filter(|slot| partitions.contains(&slot.id))
+            .cloned()
+            .collect()
+    }
+
+    fn begin_drain(&mut self, slots: Vec<Arc<Slot>>) {
+        self.shared.events.drop_ended();
+        let config = &self.context.config;
+        let closing = *self.closing.borrow();
+        let budget = closing.map_or(config.drain_budget, |closing| closing.drain);
+        self.drain = Some(Drain {
+            slots,
+            deadline: Instant::now() + budget,
+        });
+    }
+
+    fn end(&mut self, code: Option<ResponseError>) {
+        self.exchange = None;
+        match code {
+            Some(code) => {
+                tracing::error!(group = %self.context.config.group_id, %code, "the group cannot go on");
+                let error = match self.context.cause.lock().take() {
+                    Some(cause) => ConsumerError::Client(cause),
+                    None => ConsumerError::Group {
+                        group: Arc::clone(&self.context.config.group_id),
+                        code,
+                    },
+                };
+                self.shared.events.push(GroupEvent::Error(error));
+                self.shared.end(GroupPhase::Failed, LostReason::GroupFailed);
+            }
+            None => self.shared.end(GroupPhase::Closed, LostReason::Closed),
+        }
+    }
+}
