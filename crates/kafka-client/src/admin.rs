@@ -1,6 +1,6 @@
 //! The administrator: topics, groups, offsets, configurations.
 //!
-//! Every call is bounded by [`ClientConfig::request_timeout`](crate::ClientConfig::request_timeout) as a whole, finds the broker that is responsible (controller,
+//! Every call is bounded by [`ClientConfig::request_timeout`](crate::ClientConfig::request_timeout) as a whole (and each of its requests by two thirds of it), finds the broker that is responsible (controller,
 //! group coordinator, partition leader) and tries again what [`Remedy`](crate::Remedy) says may succeed. A call returns an error if it came
 //! to nothing; where it is about several things, each of them has a result of its own.
 
@@ -13,6 +13,8 @@ mod lag;
 mod offsets;
 mod records;
 mod topics;
+
+use std::time::Duration;
 
 use kafka_wire::{ApiRequest, ResponseError, StrBytes};
 
@@ -47,10 +49,21 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// The broker's share of a call's time: it gives up before we do.
+    /// The bound on one request: less than on the call, so that a connection that fell silent is noticed, closed, and another tried.
+    fn request_bound(&self) -> Duration {
+        self.cluster.config().request_timeout * 2 / 3
+    }
+
+    /// The broker's share of a request's time: it gives up before we do.
     fn timeout_ms(&self) -> i32 {
-        i32::try_from((self.cluster.config().request_timeout * 9 / 10).as_millis())
-            .unwrap_or(i32::MAX)
+        i32::try_from((self.request_bound() * 9 / 10).as_millis()).unwrap_or(i32::MAX)
+    }
+
+    /// Asks whichever broker answers.
+    async fn ask_any<R: ApiRequest>(&self, request: R) -> Result<R::Response, ClientError> {
+        self.cluster
+            .request_any_within(request, self.request_bound())
+            .await
     }
 
     /// Asks a broker, which is looked for in new metadata if the present does not name it.
@@ -63,7 +76,7 @@ impl Admin {
             self.cluster.refresh(self.patience().deadline).await?;
         }
         self.cluster
-            .request_to(node, Purpose::General, request)
+            .request_to_within(node, Purpose::General, request, self.request_bound())
             .await
     }
 
@@ -75,7 +88,7 @@ impl Admin {
         }
         match metadata.controller {
             Some(node) => self.ask_broker(node, request).await,
-            None => self.cluster.request_any(request).await,
+            None => self.ask_any(request).await,
         }
     }
 
@@ -85,7 +98,10 @@ impl Admin {
         group: &str,
         request: R,
     ) -> Result<R::Response, ClientError> {
-        let node = self.cluster.find_coordinator(group).await?;
+        let node = self
+            .cluster
+            .find_coordinator(group, self.request_bound())
+            .await?;
         self.ask_broker(node, request).await
     }
 

@@ -262,26 +262,44 @@ impl Cluster {
         Ok(Connection::open(&address, &self.shared.config.connect_options()).await?)
     }
 
-    /// Sends to one broker.
+    /// Sends to one broker. The answer has to come within the request timeout.
     pub(crate) async fn request_to<R: ApiRequest>(
         &self,
         node: i32,
         purpose: Purpose,
         request: R,
     ) -> Result<R::Response, ClientError> {
-        Ok(self
-            .connection(node, purpose)
-            .await?
-            .request(request)
-            .await?)
+        let within = self.shared.config.request_timeout;
+        self.request_to_within(node, purpose, request, within).await
     }
 
-    /// Sends to whichever broker answers.
+    pub(crate) async fn request_to_within<R: ApiRequest>(
+        &self,
+        node: i32,
+        purpose: Purpose,
+        request: R,
+        within: Duration,
+    ) -> Result<R::Response, ClientError> {
+        let connection = self.connection(node, purpose).await?;
+        Ok(connection.request_within(request, within).await?)
+    }
+
+    /// Sends to whichever broker answers. The answer has to come within the request timeout.
     pub(crate) async fn request_any<R: ApiRequest>(
         &self,
         request: R,
     ) -> Result<R::Response, ClientError> {
-        Ok(self.shared.any().await?.request(request).await?)
+        let within = self.shared.config.request_timeout;
+        self.request_any_within(request, within).await
+    }
+
+    pub(crate) async fn request_any_within<R: ApiRequest>(
+        &self,
+        request: R,
+        within: Duration,
+    ) -> Result<R::Response, ClientError> {
+        let connection = self.shared.any().await?;
+        Ok(connection.request_within(request, within).await?)
     }
 
     /// The broker that coordinates the group. The answer is not kept: the group's own loop remembers it.
@@ -289,11 +307,15 @@ impl Cluster {
     /// # Errors
     ///
     /// Those of the broker, most of which call for another attempt: see [`ClientError::remedy`].
-    pub(crate) async fn find_coordinator(&self, group: &str) -> Result<i32, ClientError> {
+    pub(crate) async fn find_coordinator(
+        &self,
+        group: &str,
+        within: Duration,
+    ) -> Result<i32, ClientError> {
         let request = FindCoordinatorRequest::default()
             .with_key(StrBytes::from_string(group.to_owned()))
             .with_key_type(0);
-        let found = self.request_any(request).await?;
+        let found = self.request_any_within(request, within).await?;
         if let Some(code) = ResponseError::try_from_code(found.error_code) {
             return Err(ClientError::broker(
                 "FindCoordinator",

@@ -26,7 +26,7 @@ impl Admin {
     pub async fn describe_cluster(&self) -> Result<ClusterDescription, ClientError> {
         self.attempts("describing the cluster", self.patience(), || async {
             let request = DescribeClusterRequest::default();
-            let response = self.cluster.request_any(request).await?;
+            let response = self.ask_any(request).await?;
             check(
                 "DescribeCluster",
                 "the cluster",

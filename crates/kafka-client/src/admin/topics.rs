@@ -220,7 +220,7 @@ impl Admin {
                     .map(|t| MetadataRequestTopic::default().with_name(Some(TopicName(text(t)))))
                     .collect(),
             ));
-        let response = self.cluster.request_any(request).await?;
+        let response = self.ask_any(request).await?;
         let metadata = Metadata::of(response);
         Ok(topics
             .iter()
@@ -247,7 +247,7 @@ impl Admin {
             let request = MetadataRequest::default()
                 .with_allow_auto_topic_creation(false)
                 .with_topics(None);
-            let response = self.cluster.request_any(request).await?;
+            let response = self.ask_any(request).await?;
             let mut topics: Vec<_> = Metadata::of(response)
                 .topics
                 .into_values()

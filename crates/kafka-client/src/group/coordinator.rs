@@ -86,7 +86,8 @@ impl Coordinator {
         if let Some(node) = *self.node.lock() {
             return Ok(node);
         }
-        let node = self.cluster.find_coordinator(&self.group).await?;
+        let within = self.cluster.config().request_timeout;
+        let node = self.cluster.find_coordinator(&self.group, within).await?;
         tracing::debug!(group = %self.group, node, "found the coordinator");
         *self.node.lock() = Some(node);
         Ok(node)

@@ -29,10 +29,10 @@ impl Bed {
         self.broker.as_ref().unwrap().faults().inject(fault)
     }
 
-    /// A second client of the cluster, which waits much longer for answers than [`BOUND`].
-    fn patient(&self) -> Client {
+    /// A client of the cluster of its own.
+    fn client(&self, request_timeout: Duration) -> Client {
         let mut config = ClientConfig::new(&self.broker.as_ref().unwrap().bootstrap_servers());
-        config.request_timeout = BOUND * 60;
+        config.request_timeout = request_timeout;
         Client::new(config).unwrap()
     }
 }
@@ -192,7 +192,7 @@ async fn a_topic_that_does_not_exist_is_an_answer_long_before_the_request_timeou
     let there = TopicPartition::new(bed.topic(1).await, 0);
     let nowhere = TopicPartition::new(name("nowhere"), 0);
     let unknown = Some(E::UnknownTopicOrPartition);
-    let client = bed.patient();
+    let client = bed.client(BOUND * 60);
     let admin = client.admin();
 
     let both = [there.clone(), nowhere.clone()];
@@ -243,10 +243,18 @@ async fn calls_outlive_lost_connections_and_end_in_time() {
         let found = bed.admin.list_offsets(&partition, OffsetAt::Latest).await;
         only(found.unwrap()).unwrap();
     }
-    let mut config = ClientConfig::new(&bed.broker.as_ref().unwrap().bootstrap_servers());
-    config.request_timeout = Duration::from_millis(500);
-    let hasty = Client::new(config).unwrap().admin();
+    // A connection that falls silent costs one attempt, and not the call.
+    let silent = Fault::new(FaultAction::NeverAnswer).on(ApiKey::ListGroups);
+    let silent = bed.inject(silent.times(1));
+    bed.client(Duration::from_secs(6))
+        .admin()
+        .list_groups()
+        .await
+        .unwrap();
+    assert_eq!(silent.hits(), 1);
+
     bed.inject(Fault::new(FaultAction::NeverAnswer).on(ApiKey::ListGroups));
+    let hasty = bed.client(Duration::from_millis(500)).admin();
     let error = within(hasty.list_groups()).await.unwrap_err();
     assert!(matches!(error, ClientError::Timeout { .. }), "{error}");
 
@@ -254,7 +262,8 @@ async fn calls_outlive_lost_connections_and_end_in_time() {
     let loading = FaultAction::Answer(E::CoordinatorLoadInProgress);
     bed.inject(Fault::new(loading).on(ApiKey::OffsetCommit));
     let offsets = [(partition[0].clone(), 1)];
-    let error = within(hasty.alter_group_offsets("g", &offsets)).await;
+    let admin = bed.client(Duration::from_secs(2)).admin();
+    let error = within(admin.alter_group_offsets("g", &offsets)).await;
     let error = error.unwrap_err();
     let last = match &error {
         ClientError::Timeout { last, .. } => last.as_deref().unwrap_or_default(),
