@@ -106,6 +106,8 @@ pub(crate) enum ProduceVerdict {
     /// The batch was not written, because the broker does not go on from what it knows of the producer. The same sequence will not do; whether a
     /// new one may is up to the batches before it.
     SequenceLost,
+    /// Refused for its size: parts of it may be taken (KIP-126).
+    TooLarge,
     /// Refused for good.
     Refused {
         /// Whether this attempt may have been written in spite of the error.
@@ -127,6 +129,8 @@ impl ProduceVerdict {
             | E::InvalidProducerEpoch
             // The id expired.
             | E::InvalidProducerIdMapping => Self::SequenceLost,
+            // Over `max.message.bytes` of the topic, or over the size of a segment of its log.
+            E::MessageTooLarge | E::RecordListTooLarge => Self::TooLarge,
             code => {
                 let maybe_written = Self::may_have_been_written(code);
                 match Remedy::of(code) {
@@ -363,7 +367,10 @@ impl ProduceError {
             Self::Refused { .. }
             | Self::RecordTooLarge { .. }
             | Self::UnknownPartition { .. }
+            | Self::Partitioner { .. }
             | Self::Compression { .. } => false,
+            // Nothing was sent, because whoever sent it changed its mind.
+            Self::Cancelled { .. } => true,
             // This producer sends nothing any more.
             Self::Closed { .. } => false,
         }
@@ -373,7 +380,7 @@ impl ProduceError {
     pub fn is_of_record(&self) -> bool {
         use ResponseError as E;
         match self {
-            Self::RecordTooLarge { .. } => true,
+            Self::RecordTooLarge { .. } | Self::Partitioner { .. } => true,
             Self::Refused { code, .. } => match code {
                 // The topic's bound may be lower than the producer's.
                 E::MessageTooLarge | E::RecordListTooLarge => true,

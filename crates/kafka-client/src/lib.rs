@@ -101,10 +101,10 @@ pub use group::{
 };
 pub use kafka_wire::batch::{HeaderView as RecordHeader, Headers as RecordHeaders, RecordView};
 pub use kafka_wire::{ResponseError, Sasl, SaslMechanism, Security, TlsProblem, WireError, rustls};
-pub use partitioner::{murmur2, partition_for_key};
+pub use partitioner::{Partitioner, Placement, murmur2, partition_for_key};
 pub use producer::{
-    Compression, Delivery, ProduceError, Producer, ProducerConfig, ProducerRecord, RecordMetadata,
-    TopicProducer, TopicRecord,
+    AddedHeaders, Compression, Delivery, ProduceError, Producer, ProducerConfig,
+    ProducerInterceptor, ProducerRecord, RecordMetadata, TopicProducer, TopicRecord,
 };
 pub use records::{Records, RecordsIter};
 pub use topic_partition::TopicPartition;

@@ -1,4 +1,64 @@
-//! Which partition a record with a key goes to: the same as Kafka's Java client chooses.
+//! Which partition a record goes to: with a key, the same as Kafka's Java client chooses, unless the user has another way.
+
+use std::fmt;
+
+/// Chooses the partition of each record that does not name one, in place of the usual choice: by the key as Java's client does
+/// it, without a key the one that a batch is being filled for (KIP-480, KIP-794).
+///
+/// Called once a record in the sending task, so it must be fast and must not block. A panic, or a partition that the topic does
+/// not have, fails the record with [`ProduceError::Partitioner`](crate::ProduceError::Partitioner).
+///
+/// ```
+/// use kafka_client::{Partitioner, Placement};
+///
+/// /// Keeps the last partition for records of one kind.
+/// #[derive(Debug)]
+/// struct Urgent;
+///
+/// impl Partitioner for Urgent {
+///     fn partition(&self, record: &Placement<'_>) -> Option<i32> {
+///         record.key.is_some_and(|key| key.starts_with(b"urgent")).then(|| record.partitions as i32 - 1)
+///     }
+/// }
+/// ```
+pub trait Partitioner: fmt::Debug + Send + Sync {
+    /// The partition, or `None` for the usual choice.
+    fn partition(&self, record: &Placement<'_>) -> Option<i32>;
+}
+
+/// What a [`Partitioner`] is told of a record.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct Placement<'a> {
+    /// The topic.
+    pub topic: &'a str,
+    /// The key, which may be null.
+    pub key: Option<&'a [u8]>,
+    /// The value, which may be null.
+    pub value: Option<&'a [u8]>,
+    /// The record's headers; not those that an interceptor adds.
+    pub headers: &'a [(&'a str, Option<&'a [u8]>)],
+    /// How many partitions the topic has now, at least 1.
+    pub partitions: u32,
+    pub(crate) has_leader: &'a dyn Fn(i32) -> bool,
+}
+
+impl Placement<'_> {
+    /// Whether a partition has a leader at present. A record for one without waits until it has.
+    pub fn has_leader(&self, partition: i32) -> bool {
+        (self.has_leader)(partition)
+    }
+}
+
+impl fmt::Debug for Placement<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Placement")
+            .field("topic", &self.topic)
+            .field("key", &self.key)
+            .field("partitions", &self.partitions)
+            .finish_non_exhaustive()
+    }
+}
 
 /// The partition of a key among `partitions`, as Kafka's Java client computes it: murmur2 without the sign, modulo.
 ///

@@ -9,6 +9,7 @@
 //!
 //! # Layout
 //!
+//! - `send` is the way of a record into its batch: past the interceptor, the partitioner and the bound on memory.
 //! - `partition` is where a record is encoded into its `batch` and where a batch waits: one short lock a record. Its sender is
 //!   told by way of a `mailbox`.
 //! - `sequencer` is the order of a partition's batches and their sequences, without I/O (KIP-98, KIP-360).
@@ -24,32 +25,35 @@
 mod batch;
 mod delivery;
 mod error;
+mod interceptor;
 mod mailbox;
 mod manager;
 mod memory;
 mod partition;
 mod record;
+mod send;
 mod sender;
 mod sequencer;
 mod shared;
+mod split;
 mod topic;
 
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use kafka_wire::batch::HEADER_LEN;
 pub use kafka_wire::compression::Compression;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 use tokio_util::sync::DropGuard;
 
 pub use delivery::{Delivery, RecordMetadata};
 pub use error::ProduceError;
+pub use interceptor::{AddedHeaders, ProducerInterceptor};
 pub use record::{ProducerRecord, TopicRecord};
 
 use crate::client::Client;
-use partition::Appended;
+use crate::partitioner::Partitioner;
+use send::send;
 use shared::Shared;
 use topic::Topic;
 
@@ -81,6 +85,10 @@ pub struct ProducerConfig {
     pub compression: Compression,
     /// Largest record accepted, in bytes of a batch that holds nothing else, uncompressed. Default: 1 MiB.
     pub max_record_size: usize,
+    /// Chooses the partition of records that name none. Default: none, so that the key does, and without a key the producer.
+    pub partitioner: Option<Arc<dyn Partitioner>>,
+    /// Sees every record, may add headers, and is told how it ended. Default: none.
+    pub interceptor: Option<Arc<dyn ProducerInterceptor>>,
 }
 
 impl Default for ProducerConfig {
@@ -96,6 +104,8 @@ impl Default for ProducerConfig {
             max_block: Duration::from_secs(60),
             compression: Compression::None,
             max_record_size: 1024 * 1024,
+            partitioner: None,
+            interceptor: None,
         }
     }
 }
@@ -265,154 +275,13 @@ impl TopicProducer {
     }
 }
 
-enum Offered {
-    Taken { delivery: Delivery, opened: bool },
-    NeedsMemory(u32),
-    NeedsMetadata,
-}
-
-async fn send(
-    shared: &Shared,
-    topic: &Topic,
-    record: &TopicRecord<'_>,
-) -> Result<Delivery, ProduceError> {
-    let timestamp = record.timestamp.unwrap_or_else(now_millis);
-    match offer(shared, topic, record, timestamp, &mut 0)? {
-        Offered::Taken { delivery, opened } => {
-            if opened {
-                // The sender was just woken on this worker; a task that sends without a pause would keep it from running.
-                tokio::task::yield_now().await;
-            }
-            Ok(delivery)
-        }
-        other => Box::pin(send_slowly(shared, topic, record, timestamp, other)).await,
-    }
-}
-
-async fn send_slowly(
-    shared: &Shared,
-    topic: &Topic,
-    record: &TopicRecord<'_>,
-    timestamp: i64,
-    mut offered: Offered,
-) -> Result<Delivery, ProduceError> {
-    let deadline = Instant::now() + shared.config.max_block;
-    loop {
-        let mut budget = Budget { shared, bytes: 0 };
-        match offered {
-            Offered::Taken { delivery, .. } => return Ok(delivery),
-            Offered::NeedsMetadata => shared.learn(topic, record.partition, deadline).await?,
-            Offered::NeedsMemory(bytes) => {
-                let taking = shared.memory.take(bytes);
-                tokio::pin!(taking);
-                // Whoever waits is counted by now, so nothing lingers.
-                let taken = match futures_util::poll!(&mut taking) {
-                    Poll::Ready(taken) => taken,
-                    Poll::Pending => {
-                        shared.wake_senders();
-                        taking.await
-                    }
-                };
-                if !taken {
-                    return Err(ProduceError::Closed {
-                        maybe_written: false,
-                    });
-                }
-                budget.bytes = bytes;
-            }
-        }
-        offered = offer(shared, topic, record, timestamp, &mut budget.bytes)?;
-    }
-}
-
-/// Memory that was taken and not used goes back.
-struct Budget<'a> {
-    shared: &'a Shared,
-    bytes: u32,
-}
-
-impl Drop for Budget<'_> {
-    fn drop(&mut self) {
-        if self.bytes > 0 {
-            self.shared.memory.give_back(self.bytes);
-        }
-    }
-}
-
-/// Appends the record to its partition's batch, if that can be done at once.
-#[inline]
-fn offer(
-    shared: &Shared,
-    topic: &Topic,
-    record: &TopicRecord<'_>,
-    timestamp: i64,
-    budget: &mut u32,
-) -> Result<Offered, ProduceError> {
-    let size = HEADER_LEN + record.size_bound();
-    if size > shared.config.max_record_size {
-        return Err(ProduceError::RecordTooLarge {
-            topic: Arc::clone(&topic.name),
-            size,
-            max: shared.config.max_record_size,
-        });
-    }
-    if topic.count() == 0 {
-        return Ok(Offered::NeedsMetadata);
-    }
-    let mut append = |index: usize, only_open: bool| {
-        topic.with(index, |partition| {
-            partition.append(
-                record,
-                timestamp,
-                only_open,
-                budget,
-                &shared.limits,
-                &shared.memory,
-            )
-        })
-    };
-    let appended = match (record.partition, record.key) {
-        (Some(partition), _) => match usize::try_from(partition) {
-            Ok(index) => append(index, false),
-            Err(_) => None,
-        },
-        (None, Some(key)) => append(topic.of_key(key), false),
-        (None, None) => match append(topic.sticky(), true) {
-            Some(Ok(Appended::NeedsBatch)) | None => append(topic.switch(), false),
-            done => done,
-        },
-    };
-    Ok(match appended {
-        Some(appended) => match appended? {
-            Appended::Done {
-                state,
-                index,
-                opened,
-            } => Offered::Taken {
-                delivery: Delivery::new(state, index, timestamp),
-                opened,
-            },
-            Appended::NeedsMemory(bytes) => Offered::NeedsMemory(bytes),
-            Appended::NeedsBatch => Offered::NeedsMetadata,
-        },
-        None => Offered::NeedsMetadata,
-    })
-}
-
 async fn flush(shared: &Shared) {
     let mut states = Vec::new();
     for partition in shared.partitions() {
         partition.flush(&mut states);
     }
     for state in states {
-        // How it ended is told to whoever holds the record's own delivery.
-        let _ = Delivery::new(state, 0, 0).await;
+        // How it ended is told to whoever holds the records' own deliveries.
+        state.ended().await;
     }
-}
-
-fn now_millis() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| {
-        // Not as_millis: that divides 128 bits, once a record.
-        d.as_secs() as i64 * 1_000 + i64::from(d.subsec_millis())
-    })
 }

@@ -91,8 +91,11 @@ fn a_batch_is_refused_repeated_or_out_of_sequence_and_only_some_may_be_written()
         assert!(repeated.contains(&code), "{code}");
     }
     let refused = verdicts(V::Refused { maybe_written });
+    assert_eq!(
+        verdicts(V::TooLarge),
+        [E::MessageTooLarge, E::RecordListTooLarge]
+    );
     for code in [
-        E::MessageTooLarge,
         E::InvalidRecord,
         E::InvalidTimestamp,
         E::TopicAuthorizationFailed,
@@ -106,7 +109,9 @@ fn a_batch_is_refused_repeated_or_out_of_sequence_and_only_some_may_be_written()
     for code in every_code() {
         match V::of(code) {
             V::Retry { .. } => assert_ne!(Remedy::of(code), Remedy::Fatal, "{code}"),
-            V::Refused { .. } => assert_eq!(Remedy::of(code), Remedy::Fatal, "{code}"),
+            V::Refused { .. } | V::TooLarge => {
+                assert_eq!(Remedy::of(code), Remedy::Fatal, "{code}")
+            }
             V::Written | V::SequenceLost => {}
         }
     }

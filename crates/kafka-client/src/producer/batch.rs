@@ -31,6 +31,39 @@ pub(crate) enum Payload {
 }
 
 impl Batch {
+    /// Two batches in the place of one, with its memory and those who wait for it, and the number of records in each.
+    pub(super) fn into_parts(
+        self,
+        halves: [BatchBuilder; 2],
+        topic: &Arc<str>,
+        partition: i32,
+    ) -> Vec<(Self, u32)> {
+        let (mut first, mut reserved) = (0, self.reserved);
+        let mut states = Vec::new();
+        let mut parts = Vec::new();
+        for half in halves {
+            let records = half.record_count();
+            let state = Arc::new(BatchState::new(Arc::clone(topic), partition));
+            states.push((first, Arc::clone(&state)));
+            first += records;
+            let share = u32::try_from(half.len()).unwrap_or(u32::MAX).min(reserved);
+            reserved -= share;
+            let part = Self {
+                payload: Payload::Built(half),
+                state,
+                created: self.created,
+                reserved: share,
+            };
+            parts.push((part, records));
+        }
+        // What rounding left goes with one of them.
+        if let Some((last, _)) = parts.last_mut() {
+            last.reserved += reserved;
+        }
+        self.state.split(states);
+        parts
+    }
+
     /// Gives the memory back and tells who waits.
     pub(super) fn finish(self, outcome: Result<Ack, ProduceError>, memory: &Memory) {
         if let Payload::Sealed(bytes) = self.payload

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use parking_lot::Mutex;
 
 use super::error::ProduceError;
+use super::interceptor::{ProducerInterceptor, Watched};
 
 /// Where a record is in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +38,17 @@ pub(crate) struct Ack {
 pub(crate) struct BatchState {
     topic: Arc<str>,
     partition: i32,
-    outcome: OnceLock<Result<Ack, ProduceError>>,
+    outcome: OnceLock<Outcome>,
     wakers: Mutex<Vec<Waker>>,
+    /// Records of which an interceptor is to be told. Where there is none, this allocates nothing.
+    watched: Mutex<Vec<Watched>>,
+}
+
+#[derive(Debug)]
+enum Outcome {
+    Ended(Result<Ack, ProduceError>),
+    /// It was sent again in parts, each from this record of it on.
+    Split(Vec<(u32, Arc<BatchState>)>),
 }
 
 impl BatchState {
@@ -48,13 +58,28 @@ impl BatchState {
             partition,
             outcome: OnceLock::new(),
             wakers: Mutex::default(),
+            watched: Mutex::default(),
         }
     }
 
     /// Tells all who wait. Only the first outcome counts.
     pub(crate) fn complete(&self, outcome: Result<Ack, ProduceError>) {
+        self.set(Outcome::Ended(outcome));
+    }
+
+    /// Sends all who wait to the parts that the batch was split into. There are some, and the first begins at 0.
+    pub(crate) fn split(&self, parts: Vec<(u32, Arc<BatchState>)>) {
+        self.set(Outcome::Split(parts));
+    }
+
+    fn set(&self, outcome: Outcome) {
         if self.outcome.set(outcome).is_err() {
             return;
+        }
+        // Whoever is watched from now on sees the outcome.
+        let watched = std::mem::take(&mut *self.watched.lock());
+        for watched in watched {
+            self.watch(watched);
         }
         let wakers = std::mem::take(&mut *self.wakers.lock());
         for waker in wakers {
@@ -62,9 +87,97 @@ impl BatchState {
         }
     }
 
-    pub(crate) fn is_complete(&self) -> bool {
-        self.outcome.get().is_some()
+    /// Has an interceptor told how a record of this batch ends.
+    pub(crate) fn watch(&self, mut watched: Watched) {
+        let mut waiting = self.watched.lock();
+        match self.outcome.get() {
+            None => waiting.push(watched),
+            Some(Outcome::Ended(outcome)) => {
+                drop(waiting);
+                let result = self.result(outcome, watched.index, watched.timestamp);
+                watched.tell(result.as_ref());
+            }
+            Some(Outcome::Split(parts)) => {
+                drop(waiting);
+                if let Some((first, part)) = part_of(parts, watched.index) {
+                    watched.index -= first;
+                    part.watch(watched);
+                }
+            }
+        }
     }
+
+    /// Whether the fate of this record is known.
+    fn is_complete(&self, index: u32) -> bool {
+        match self.outcome.get() {
+            None => false,
+            Some(Outcome::Ended(_)) => true,
+            Some(Outcome::Split(parts)) => {
+                part_of(parts, index).is_none_or(|(first, part)| part.is_complete(index - first))
+            }
+        }
+    }
+
+    /// The outcome, or a waker in its place. `slot` is where the waker stands.
+    fn poll(&self, slot: &mut u32, cx: &Context<'_>) -> Poll<&Outcome> {
+        if let Some(outcome) = self.outcome.get() {
+            return Poll::Ready(outcome);
+        }
+        let mut wakers = self.wakers.lock();
+        // The outcome is set before the wakers are taken, so whoever sees none here is woken.
+        if let Some(outcome) = self.outcome.get() {
+            return Poll::Ready(outcome);
+        }
+        match wakers.get_mut(*slot as usize) {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => {
+                *slot = u32::try_from(wakers.len()).unwrap_or(NO_SLOT);
+                wakers.push(cx.waker().clone());
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Waits until all of the batch's records have their fate.
+    pub(crate) async fn ended(self: Arc<Self>) {
+        let mut open = vec![self];
+        while let Some(state) = open.pop() {
+            let mut slot = NO_SLOT;
+            let parts = std::future::poll_fn(|cx| {
+                state.poll(&mut slot, cx).map(|outcome| match outcome {
+                    Outcome::Ended(_) => Vec::new(),
+                    Outcome::Split(parts) => parts.clone(),
+                })
+            });
+            open.extend(parts.await.into_iter().map(|(_, part)| part));
+        }
+    }
+
+    fn result(
+        &self,
+        outcome: &Result<Ack, ProduceError>,
+        index: u32,
+        timestamp: i64,
+    ) -> Result<RecordMetadata, ProduceError> {
+        let ack = outcome.as_ref().map_err(Clone::clone)?;
+        Ok(RecordMetadata {
+            topic: Arc::clone(&self.topic),
+            partition: self.partition,
+            offset: if ack.base_offset < 0 {
+                -1
+            } else {
+                ack.base_offset + i64::from(index)
+            },
+            timestamp: ack.append_time.unwrap_or(timestamp),
+        })
+    }
+}
+
+/// The part that this record is in, and the part's first record.
+fn part_of(parts: &[(u32, Arc<BatchState>)], index: u32) -> Option<(u32, &Arc<BatchState>)> {
+    let following = parts.partition_point(|(first, _)| *first <= index);
+    let (first, part) = parts.get(following.checked_sub(1)?)?;
+    Some((*first, part))
 }
 
 /// The acknowledgement of one record, to come: a future of where it is in the log, or why it is not.
@@ -97,21 +210,17 @@ impl Delivery {
 
     /// Whether the outcome is known: then awaiting does not wait.
     pub fn is_complete(&self) -> bool {
-        self.state.is_complete()
+        self.state.is_complete(self.index)
     }
 
-    fn result(&self, outcome: &Result<Ack, ProduceError>) -> Result<RecordMetadata, ProduceError> {
-        let ack = outcome.as_ref().map_err(Clone::clone)?;
-        Ok(RecordMetadata {
-            topic: Arc::clone(&self.state.topic),
-            partition: self.state.partition,
-            offset: if ack.base_offset < 0 {
-                -1
-            } else {
-                ack.base_offset + i64::from(self.index)
-            },
-            timestamp: ack.append_time.unwrap_or(self.timestamp),
-        })
+    /// Has an interceptor told of the outcome.
+    pub(crate) fn watch(&self, interceptor: Arc<dyn ProducerInterceptor>, token: u64) {
+        self.state.watch(Watched {
+            interceptor,
+            token,
+            index: self.index,
+            timestamp: self.timestamp,
+        });
     }
 }
 
@@ -120,21 +229,22 @@ impl Future for Delivery {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        if let Some(outcome) = this.state.outcome.get() {
-            return Poll::Ready(this.result(outcome));
+        loop {
+            let part = match this.state.poll(&mut this.slot, cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Outcome::Ended(outcome)) => {
+                    let result = this.state.result(outcome, this.index, this.timestamp);
+                    return Poll::Ready(result);
+                }
+                Poll::Ready(Outcome::Split(parts)) => part_of(parts, this.index),
+            };
+            // A split batch has a first part, which begins at its first record.
+            let Some((first, part)) = part else {
+                return Poll::Pending;
+            };
+            this.index -= first;
+            this.slot = NO_SLOT;
+            this.state = Arc::clone(part);
         }
-        let mut wakers = this.state.wakers.lock();
-        // The outcome is set before the wakers are taken, so whoever sees none here is woken.
-        if let Some(outcome) = this.state.outcome.get() {
-            return Poll::Ready(this.result(outcome));
-        }
-        match wakers.get_mut(this.slot as usize) {
-            Some(waker) => waker.clone_from(cx.waker()),
-            None => {
-                this.slot = u32::try_from(wakers.len()).unwrap_or(NO_SLOT);
-                wakers.push(cx.waker().clone());
-            }
-        }
-        Poll::Pending
     }
 }

@@ -11,15 +11,31 @@ use crate::error::ClientError;
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProduceError {
-    /// The record alone is over [`ProducerConfig::max_record_size`](super::ProducerConfig::max_record_size). Nothing was sent.
-    #[error("a record of {size} bytes for {topic} is over the largest allowed, {max} bytes")]
+    /// The record alone is over [`ProducerConfig::max_record_size`](super::ProducerConfig::max_record_size), or over what the
+    /// broker takes (`max.message.bytes` of the topic). It was not written.
+    #[error("a record of {size} bytes for {topic} is over the largest allowed{}", max.map(|m| format!(", {m} bytes")).unwrap_or_default())]
     RecordTooLarge {
         /// The topic.
         topic: Arc<str>,
-        /// Bytes of the record as a batch of its own.
+        /// Bytes of the record as a batch of its own; as it was sent, so perhaps compressed, where the broker refused it.
         size: usize,
-        /// The bound.
-        max: usize,
+        /// The bound, if it is the producer's: a broker does not tell its own.
+        max: Option<usize>,
+    },
+    /// The [`Partitioner`](crate::Partitioner) panicked, or chose a partition that the topic does not have. Nothing was sent.
+    #[error("the partitioner chose no partition of {topic}: {reason}")]
+    Partitioner {
+        /// The topic.
+        topic: Arc<str>,
+        /// What it did.
+        reason: String,
+    },
+    /// The call of `send` was dropped while it waited for metadata or for memory. Nothing was sent. Only a
+    /// [`ProducerInterceptor`](crate::ProducerInterceptor) ever sees this.
+    #[error("sending to {topic} was cancelled")]
+    Cancelled {
+        /// The topic.
+        topic: Arc<str>,
     },
     /// The topic has no such partition. Nothing was sent.
     #[error("partition {topic}-{partition} does not exist")]

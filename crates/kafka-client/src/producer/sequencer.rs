@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use crate::error::ProduceVerdict;
 
 /// A broker recognises a repetition of a producer's last five batches of a partition, and of none before.
-const REMEMBERED_BATCHES: u64 = 5;
+const REMEMBERED_BATCHES: i64 = 5;
 
 /// Producer id and epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,10 @@ impl From<ProduceVerdict> for Answer {
             ProduceVerdict::Retry { maybe_written } => Self::Again { maybe_written },
             ProduceVerdict::SequenceLost => Self::Disordered,
             ProduceVerdict::Refused { maybe_written } => Self::Refused { maybe_written },
+            // Found out before anything is written.
+            ProduceVerdict::TooLarge => Self::Refused {
+                maybe_written: false,
+            },
         }
     }
 }
@@ -106,7 +110,7 @@ struct Entry<B> {
     records: u32,
     stamp: Option<Stamp>,
     /// Counts the stamps that were given.
-    order: u64,
+    order: i64,
     in_flight: bool,
     maybe_written: bool,
     disordered: bool,
@@ -119,7 +123,7 @@ pub(crate) struct Sequencer<B> {
     next_key: u64,
     identity: Option<Identity>,
     next_sequence: i32,
-    next_order: u64,
+    next_order: i64,
     in_flight: usize,
     /// The entries before it were sent since the last recovery.
     cursor: usize,
@@ -176,14 +180,15 @@ impl<B> Sequencer<B> {
     /// Whether a batch waits to be sent, and may be as far as order is concerned.
     pub(crate) fn has_next(&self) -> bool {
         let next = self.entries.get(self.cursor);
-        !self.recovering && next.is_some_and(|next| next.stamp.is_some() || self.may_stamp())
+        !self.recovering && next.is_some_and(|next| self.may_send(next))
     }
 
-    /// Whether the broker, once it has one batch more, still recognises the oldest one that has no answer yet. That may be in
-    /// the log while later ones were acknowledged, if its own answer failed.
-    fn may_stamp(&self) -> bool {
+    /// Whether the broker, once it has this batch, still recognises the oldest one that has no answer yet. That may be in the
+    /// log while later ones were acknowledged, if its own answer failed.
+    fn may_send(&self, next: &Entry<B>) -> bool {
+        let order = next.stamp.map_or(self.next_order, |_| next.order);
         self.entries.front().is_none_or(|oldest| {
-            oldest.stamp.is_none() || self.next_order - oldest.order < REMEMBERED_BATCHES
+            oldest.stamp.is_none() || order - oldest.order < REMEMBERED_BATCHES
         })
     }
 
@@ -201,10 +206,12 @@ impl<B> Sequencer<B> {
         let Some(entry) = self.entries.get(self.cursor) else {
             return Next::Nothing;
         };
+        if !self.may_send(entry) {
+            return Next::Nothing;
+        }
         let (stamp, records) = (entry.stamp, entry.records);
         let stamp = match stamp {
             Some(kept) => kept,
-            None if !self.may_stamp() => return Next::Nothing,
             None => match self.new_stamp(fresh, records) {
                 Ok(Some(stamp)) => stamp,
                 Ok(None) => return Next::Nothing,
@@ -287,6 +294,57 @@ impl<B> Sequencer<B> {
             self.settle(&mut ended);
         }
         ended
+    }
+
+    /// Puts parts in the place of a batch that is in flight and was refused for its size: they have its sequences, share by
+    /// share, and go out in its place. Says no, and changes nothing, where the batch was given up meanwhile. What ends by
+    /// it is appended to `ended`.
+    ///
+    /// An earlier attempt whose answer was lost had the same size and was as a rule refused, too. The limit may have been
+    /// lowered in between, though: the parts inherit that they may have been written, and so never go out under another
+    /// epoch.
+    pub(crate) fn split(
+        &mut self,
+        key: u64,
+        into: impl FnOnce(B) -> Vec<(B, u32)>,
+        ended: &mut Vec<Ended<B>>,
+    ) -> bool {
+        let whole = self
+            .entries
+            .iter()
+            .position(|e| e.key == key && e.in_flight && !e.abandoned);
+        let Some((index, whole)) = whole.and_then(|i| Some((i, self.entries.remove(i)?))) else {
+            return false;
+        };
+        self.in_flight -= 1;
+        self.recovering = true;
+        let parts = into(whole.batch);
+        let mut stamp = whole.stamp;
+        // Each is a batch to the broker, so that the first is as much older as there are parts.
+        let orders = whole.order - parts.len() as i64 + 1..;
+        for ((at, order), (batch, records)) in (index..).zip(orders).zip(parts) {
+            let part = Entry {
+                key: self.next_key,
+                batch,
+                records,
+                stamp,
+                order,
+                in_flight: false,
+                maybe_written: whole.maybe_written,
+                disordered: false,
+                abandoned: false,
+            };
+            self.next_key += 1;
+            self.entries.insert(at, part);
+            stamp = stamp.map(|stamp| Stamp {
+                sequence: advance(stamp.sequence, records),
+                ..stamp
+            });
+        }
+        if self.in_flight == 0 {
+            self.settle(ended);
+        }
+        true
     }
 
     /// All are answered and at least one failed: decides what goes out again and how.

@@ -71,6 +71,8 @@ enum Step {
     Busy,
     /// The broker refuses it for good.
     Refuse,
+    /// The broker refuses it for its size: it goes again in two, if it has two records.
+    TooLarge,
     /// It is appended, the replicas are slow: an error that does not say so.
     LateReplicas,
     /// The connection breaks; of the requests in flight this many arrive nevertheless.
@@ -83,11 +85,12 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        6 => (1u32..4).prop_map(Step::Push),
+        6 => (1u32..9).prop_map(Step::Push),
         8 => Just(Step::Send),
         8 => Just(Step::Arrive),
         2 => Just(Step::Busy),
         1 => Just(Step::Refuse),
+        2 => Just(Step::TooLarge),
         2 => Just(Step::LateReplicas),
         2 => (0usize..6).prop_map(Step::Break),
         1 => (1u64..4).prop_map(Step::Expire),
@@ -96,11 +99,15 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..120)
 }
 
+/// A batch. Numbers rise in the order of what is sent; a part of a batch has a number between those of its neighbours.
 #[derive(Debug, Clone, Copy)]
 struct Item {
     number: u64,
     records: u32,
 }
+
+/// Between the numbers of two batches: room for the parts of one.
+const APART: u64 = 16;
 
 struct World {
     sequencer: Sequencer<Item>,
@@ -108,6 +115,8 @@ struct World {
     /// What is on its way, in order.
     wire: VecDeque<(u64, Item, Stamp)>,
     pushed: u64,
+    /// All that must end.
+    expected: Vec<u64>,
     ended: Vec<(u64, End, bool)>,
     told_late: Vec<u64>,
     proven: bool,
@@ -120,6 +129,7 @@ impl World {
             broker: Broker::default(),
             wire: VecDeque::new(),
             pushed: 0,
+            expected: Vec::new(),
             ended: Vec::new(),
             told_late: Vec::new(),
             proven: false,
@@ -129,8 +139,9 @@ impl World {
     fn step(&mut self, step: Step) {
         match step {
             Step::Push(records) => {
-                let number = self.pushed;
+                let number = self.pushed * APART;
                 self.pushed += 1;
+                self.expected.push(number);
                 self.sequencer.push(Item { number, records }, records);
             }
             Step::Send => self.send(),
@@ -145,6 +156,7 @@ impl World {
             Step::Refuse => self.turned_away(Answer::Refused {
                 maybe_written: false,
             }),
+            Step::TooLarge => self.too_large(),
             Step::LateReplicas => {
                 if let Some((key, item, stamp)) = self.wire.pop_front() {
                     let answer = match self.broker.append(item.number, stamp, item.records) {
@@ -209,12 +221,47 @@ impl World {
         }
     }
 
+    fn too_large(&mut self) {
+        let Some((key, item, _)) = self.wire.pop_front() else {
+            return;
+        };
+        let half = item.records / 2;
+        let right = Item {
+            number: item.number + u64::from(half),
+            records: item.records - half,
+        };
+        let into = |whole: Item| {
+            let left = Item {
+                records: half,
+                ..whole
+            };
+            vec![(left, left.records), (right, right.records)]
+        };
+        let mut ended = Vec::new();
+        if half > 0 && self.sequencer.split(key, into, &mut ended) {
+            self.expected.push(right.number);
+            self.proven = false;
+            self.note(ended);
+        } else {
+            self.answer(
+                key,
+                Answer::Refused {
+                    maybe_written: false,
+                },
+            );
+        }
+    }
+
     fn answer(&mut self, key: u64, answer: Answer) {
         self.proven = answer == Answer::Written;
-        for ended in self.sequencer.answer(key, answer) {
-            self.ended
-                .push((ended.batch.number, ended.end, ended.maybe_written));
-        }
+        let ended = self.sequencer.answer(key, answer);
+        self.note(ended);
+    }
+
+    fn note(&mut self, ended: Vec<Ended<Item>>) {
+        let ended = ended.into_iter();
+        self.ended
+            .extend(ended.map(|e| (e.batch.number, e.end, e.maybe_written)));
     }
 
     fn expire(&mut self, count: u64) {
@@ -224,7 +271,7 @@ impl World {
         let ended = &mut self.ended;
         let late = &mut self.told_late;
         self.sequencer.expire(
-            |item| item.number < first + count,
+            |item| item.number < first + count * APART,
             |expired| match expired {
                 Expired::Gone(gone) => {
                     ended.push((gone.batch.number, gone.end, gone.maybe_written));
@@ -259,11 +306,9 @@ impl World {
         assert_eq!(sorted.len(), log.len(), "nothing is doubled: {log:?}");
         let mut numbers: Vec<_> = self.ended.iter().map(|(n, _, _)| *n).collect();
         numbers.sort_unstable();
-        assert_eq!(
-            numbers,
-            (0..self.pushed).collect::<Vec<_>>(),
-            "each ends once"
-        );
+        let mut expected = self.expected.clone();
+        expected.sort_unstable();
+        assert_eq!(numbers, expected, "each ends once");
         for (number, end, maybe_written) in &self.ended {
             let is_in_log = log.contains(number);
             match end {
@@ -297,7 +342,8 @@ proptest! {
     fn without_refusals_and_deadlines_everything_is_written(steps in steps()) {
         let mut world = World::new();
         for step in steps {
-            if !matches!(step, Step::Refuse | Step::Expire(_)) {
+            // A single record that is too large is refused.
+            if !matches!(step, Step::Refuse | Step::TooLarge | Step::Expire(_)) {
                 world.step(step);
             }
         }
@@ -436,4 +482,40 @@ fn what_has_no_answer_is_never_forgotten_by_the_broker() {
     let third: Vec<_> = std::iter::from_fn(|| send(&mut sequencer, 5)).collect();
     let sequences: Vec<_> = third.iter().map(|(_, stamp, _)| stamp.sequence).collect();
     assert_eq!(sequences, [50, 60, 70, 80, 90]);
+}
+
+#[test]
+fn a_batch_that_is_too_large_goes_again_in_parts_with_its_sequences() {
+    let mut sequencer = with_batches(3);
+    let first: Vec<_> = std::iter::from_fn(|| send(&mut sequencer, 5)).collect();
+    let mut ended = Vec::new();
+    let halves = |whole| vec![(whole * 10 + 1, 4), (whole * 10 + 2, 6)];
+    assert!(sequencer.split(first[1].0, halves, &mut ended));
+    assert!(!sequencer.has_next(), "two are in flight");
+    sequencer.answer(first[0].0, Answer::Written);
+    sequencer.answer(first[2].0, Answer::Disordered);
+    let second: Vec<_> = std::iter::from_fn(|| send(&mut sequencer, 5))
+        .map(|(_, stamp, batch)| (batch, stamp.sequence, stamp.identity.epoch))
+        .collect();
+    assert_eq!(second, [(11, 10, 0), (12, 14, 0), (2, 20, 0)]);
+    assert!(ended.is_empty());
+}
+
+/// Its parts have other bounds, so that the broker would not recognise them.
+#[test]
+fn parts_of_what_may_have_been_written_are_given_up_rather_than_sent_under_another_epoch() {
+    let mut sequencer = with_batches(1);
+    let (key, _, _) = send(&mut sequencer, 1).unwrap();
+    sequencer.answer(
+        key,
+        Answer::Again {
+            maybe_written: true,
+        },
+    );
+    let (key, _, _) = send(&mut sequencer, 1).unwrap();
+    assert!(sequencer.split(key, |_| vec![(1, 5), (2, 5)], &mut Vec::new()));
+    let (key, _, _) = send(&mut sequencer, 1).unwrap();
+    let ended = sequencer.answer(key, Answer::Disordered);
+    let ended: Vec<_> = ended.iter().map(|e| (e.batch, e.end)).collect();
+    assert_eq!(ended, [(1, End::Unknown), (2, End::Unknown)]);
 }

@@ -96,15 +96,29 @@ impl Shared {
         partition: Option<i32>,
         deadline: Instant,
     ) -> Result<(), ProduceError> {
-        let failed = |source: ClientError| ProduceError::Metadata {
-            topic: Arc::clone(&topic.name),
-            source: Box::new(source),
-        };
         if self.is_closing() {
             return Err(ProduceError::Closed {
                 maybe_written: false,
             });
         }
+        tokio::select! {
+            learned = self.ask(topic, partition, deadline) => learned,
+            () = self.stop.cancelled() => Err(ProduceError::Closed {
+                maybe_written: false,
+            }),
+        }
+    }
+
+    async fn ask(
+        &self,
+        topic: &Topic,
+        partition: Option<i32>,
+        deadline: Instant,
+    ) -> Result<(), ProduceError> {
+        let failed = |source: ClientError| ProduceError::Metadata {
+            topic: Arc::clone(&topic.name),
+            source: Box::new(source),
+        };
         self.want_identity();
         let count = self
             .cluster

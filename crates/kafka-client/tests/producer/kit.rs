@@ -69,8 +69,16 @@ impl Bed {
     }
 
     pub(crate) async fn topic(&self, partitions: i32) -> String {
+        self.topic_with(partitions, |topic| topic).await
+    }
+
+    pub(crate) async fn topic_with(
+        &self,
+        partitions: i32,
+        change: impl FnOnce(NewTopic) -> NewTopic,
+    ) -> String {
         let name = format!("produce-{}", Uuid::new_v4().simple());
-        let topic = NewTopic::new(&name, partitions, 1);
+        let topic = change(NewTopic::new(&name, partitions, 1));
         within(
             "making a topic",
             self.client.admin().ensure_topics(&[topic]),

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod extensions;
 mod faults;
 mod kit;
 mod scenarios;
@@ -33,5 +34,6 @@ on_every_broker! {
     a_full_memory_makes_senders_wait
     what_cannot_be_sent_is_said_at_once
     closing_delivers_first
+    batches_too_large_for_the_topic_go_in_parts
     a_lone_record_leaves_at_once_and_lingering_ones_together
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use rand::{RngExt as _, SeedableRng as _};
+
 use kafka_client::{
     Compression, ProduceError, ProducerConfig, ProducerRecord, TopicRecord, partition_for_key,
 };
@@ -130,7 +132,13 @@ pub(crate) async fn what_cannot_be_sent_is_said_at_once(bed: &Bed) {
         .await
         .unwrap_err();
     assert!(
-        matches!(error, ProduceError::RecordTooLarge { max: 10_000, .. }),
+        matches!(
+            error,
+            ProduceError::RecordTooLarge {
+                max: Some(10_000),
+                ..
+            }
+        ),
         "{error}"
     );
     for partition in [1, -1] {
@@ -192,4 +200,42 @@ pub(crate) async fn a_lone_record_leaves_at_once_and_lingering_ones_together(bed
     assert_eq!(within("sending", second).await.unwrap().offset, 2);
     assert!(first.is_complete(), "both are in one batch");
     assert!(started.elapsed() >= Duration::from_millis(300));
+}
+
+pub(crate) async fn batches_too_large_for_the_topic_go_in_parts(bed: &Bed) {
+    for compression in [Compression::None, Compression::Lz4] {
+        let topic = bed
+            .topic_with(3, |topic| topic.config("max.message.bytes", "1000"))
+            .await;
+        let producer = bed.client.producer(config(|c| {
+            c.compression = compression;
+            c.linger = Duration::from_millis(5);
+        }));
+        load(&producer, &topic, 10, 300).await;
+        bed.check_load(&topic, 3, 10, 300).await;
+
+        // One that is too large by itself fails alone.
+        let mut random = rand::rngs::StdRng::seed_from_u64(1);
+        let noise: Vec<u8> = (0..2_000).map(|_| random.random()).collect();
+        let small = ProducerRecord::new(&topic).key(b"k").value(b"v");
+        let records = [small, small.value(&noise), small];
+        let mut deliveries = Vec::new();
+        for record in &records {
+            deliveries.push(producer.send(record).await.unwrap());
+        }
+        within("flushing", producer.flush()).await;
+        let mut ends = Vec::new();
+        for delivery in deliveries {
+            assert!(delivery.is_complete());
+            ends.push(delivery.await);
+        }
+        let [Ok(first), Err(error), Ok(last)] = &ends[..] else {
+            panic!("{ends:?}");
+        };
+        assert_eq!(last.offset, first.offset + 1);
+        assert!(
+            matches!(error, ProduceError::RecordTooLarge { max: None, .. }),
+            "{error}"
+        );
+    }
 }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use kafka_wire::batch::BatchBuilder;
 use tokio::time::Instant;
 
 use super::{Limits, Partition, State};
-use crate::producer::batch::Payload;
+use crate::producer::batch::{Batch, Payload};
 use crate::producer::delivery::Ack;
 use crate::producer::error::ProduceError;
 use crate::producer::mailbox::Mailbox;
@@ -165,19 +166,53 @@ impl Partition {
             }
             ended
         };
-        for Ended {
-            batch,
+        finish(ended, outcome, memory);
+    }
+
+    /// A flight was refused for its size: its records go again in two batches, in the same places. Says no where it was
+    /// given up meanwhile.
+    pub(crate) fn land_halves(
+        self: &Arc<Self>,
+        key: u64,
+        halves: [BatchBuilder; 2],
+        outcome: impl Fn(&Ended<()>) -> Result<Ack, ProduceError>,
+        memory: &Memory,
+    ) -> bool {
+        let mut ended = Vec::new();
+        let was_split = {
+            let mut guard = self.state.lock();
+            let state = &mut *guard;
+            let split = |whole: Batch| whole.into_parts(halves, &self.topic, self.index);
+            let was_split = state.queue.split(key, split, &mut ended);
+            if was_split {
+                state.proven_on = None;
+                state.tell(self);
+            }
+            was_split
+        };
+        finish(ended, outcome, memory);
+        was_split
+    }
+}
+
+/// Tells those who wait for batches that have ended.
+fn finish(
+    ended: Vec<Ended<Batch>>,
+    outcome: impl Fn(&Ended<()>) -> Result<Ack, ProduceError>,
+    memory: &Memory,
+) {
+    for Ended {
+        batch,
+        end,
+        maybe_written,
+    } in ended
+    {
+        let end = Ended {
+            batch: (),
             end,
             maybe_written,
-        } in ended
-        {
-            let end = Ended {
-                batch: (),
-                end,
-                maybe_written,
-            };
-            batch.finish(outcome(&end), memory);
-        }
+        };
+        batch.finish(outcome(&end), memory);
     }
 }
 

@@ -13,6 +13,7 @@ use crate::producer::delivery::Ack;
 use crate::producer::error::ProduceError;
 use crate::producer::partition::Partition;
 use crate::producer::sequencer::{Answer, End, Ended};
+use crate::producer::split::halves;
 
 impl Sender {
     pub(super) fn disembark(&self, passengers: Vec<Passenger>, response: ProduceResponse) {
@@ -51,8 +52,20 @@ impl Sender {
             self.settle(passenger, Answer::Written, Some(response));
             return;
         };
-        let answer = Answer::from(ProduceVerdict::of(code));
+        let verdict = ProduceVerdict::of(code);
+        let answer = Answer::from(verdict);
         let partition = &passenger.partition;
+        if verdict == ProduceVerdict::TooLarge
+            && let Some(halves) = halves(&passenger.bytes)
+        {
+            tracing::debug!(topic = %partition.topic, partition = partition.index, size = passenger.bytes.len(), "a batch is too large for the broker; sending it in two");
+            let outcome = |ended: &Ended<()>| outcome(partition, ended, Some(response), 0);
+            let memory = &self.shared.memory;
+            if partition.land_halves(passenger.key, halves, outcome, memory) {
+                metric::produce_again(&partition.topic);
+                return;
+            }
+        }
         match answer {
             Answer::Written => {
                 tracing::debug!(topic = %partition.topic, partition = partition.index, "the broker had the batch already");
@@ -87,28 +100,39 @@ impl Sender {
             Answer::Again { .. } => metric::produce_again(&partition.topic),
             Answer::Disordered | Answer::Refused { .. } => {}
         }
-        let outcome = |ended: &Ended<()>| outcome(&partition, ended, response);
+        let size = bytes.len();
+        let outcome = |ended: &Ended<()>| outcome(&partition, ended, response, size);
         partition.land(key, bytes, answer, outcome, &self.shared.memory);
     }
 }
 
-/// What those who wait for a batch are told.
+/// What those who wait for a batch of this size are told.
 fn outcome(
     partition: &Partition,
     ended: &Ended<()>,
     response: Option<&PartitionProduceResponse>,
+    size: usize,
 ) -> Result<Ack, ProduceError> {
     let topic = Arc::clone(&partition.topic);
+    let code = response.and_then(|r| ResponseError::try_from_code(r.error_code));
+    let too_large = code.is_some_and(|c| ProduceVerdict::of(c) == ProduceVerdict::TooLarge);
     match (ended.end, response) {
         (End::Written, Some(response)) => Ok(Ack {
             base_offset: response.base_offset,
             append_time: (response.log_append_time_ms >= 0).then_some(response.log_append_time_ms),
         }),
+        // More than one record would have been sent in parts.
+        (End::Refused, _) if too_large && !ended.maybe_written => {
+            Err(ProduceError::RecordTooLarge {
+                topic,
+                size,
+                max: None,
+            })
+        }
         (End::Refused, Some(response)) => Err(ProduceError::Refused {
             topic,
             partition: partition.index,
-            code: ResponseError::try_from_code(response.error_code)
-                .unwrap_or(ResponseError::UnknownServerError),
+            code: code.unwrap_or(ResponseError::UnknownServerError),
             message: response.error_message.as_ref().map(ToString::to_string),
             maybe_written: ended.maybe_written,
         }),
