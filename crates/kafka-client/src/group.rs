@@ -15,6 +15,7 @@ mod membership;
 mod protocol;
 mod state;
 mod subscription;
+mod wait;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -28,6 +28,10 @@ pub enum LostReason {
     /// The holder did not let go of a revoked partition within the drain budget.
     #[error("the revoked partition was not released within the drain budget")]
     DrainBudgetExceeded,
+    /// A partition of this member was not polled for the longest time between polls (KIP-62), so the member left the group.
+    /// It joins again when all that it had is dropped.
+    #[error("a partition was not polled for max_poll_interval")]
+    MaxPollIntervalExceeded,
     /// The group cannot go on; its event said why.
     #[error("the group failed")]
     GroupFailed,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kafka_wire::batch::BatchError;
+use tokio::time::Instant;
 
 use super::decode::{Decoder, Taken};
 use super::error::ConsumerError;
@@ -19,6 +20,17 @@ use crate::topic_partition::TopicPartition;
 /// It is taken away in one of two ways. *Revoked*: [`poll`](Self::poll) returns `Ok(None)`; finish what is under way,
 /// commit, drop the handle; the group waits for the drop, for the drain budget at most. *Lost*: everything fails with
 /// [`ConsumerError::Lost`]; another member may own the partition already, so stop and drop the handle.
+///
+/// So a handle is what a rebalance listener is in Kafka's own client, partition by partition:
+///
+/// | `ConsumerRebalanceListener` | here |
+/// |---|---|
+/// | `onPartitionsAssigned` | [`GroupEvent::Assigned`](crate::GroupEvent::Assigned) brings the handle. What is done before its first poll is done before the first record. |
+/// | `onPartitionsRevoked` | [`revoked`](Self::revoked) returns, polls return `Ok(None)`, commits still succeed. The partition moves when the handle is dropped, and not before, unless the drain budget runs out. |
+/// | `onPartitionsLost` | [`revoked`](Self::revoked) returns, polls and commits fail with [`ConsumerError::Lost`] and the [`LostReason`](crate::LostReason). Nothing is waited for. |
+///
+/// Under a cooperative protocol (KIP-429) the handles of partitions that stay are not touched by a rebalance: position, what
+/// is in memory, and commits go on.
 ///
 /// Dropping a handle that was not revoked leaves the partition unread until the group rebalances.
 #[derive(Debug)]
@@ -38,6 +50,15 @@ enum Step {
     Records(Records),
     Ended,
     Nothing,
+}
+
+/// Notes when a poll ends, by whichever way.
+struct Polled(Arc<Slot>);
+
+impl Drop for Polled {
+    fn drop(&mut self) {
+        self.0.lock().polled_at = Some(Instant::now());
+    }
 }
 
 impl PartitionConsumer {
@@ -97,6 +118,7 @@ impl PartitionConsumer {
     /// [`ConsumerError::Lost`], for good. [`ConsumerError::Undecodable`], [`ConsumerError::NoOffset`],
     /// [`ConsumerError::Truncated`] and [`ConsumerError::Fetch`] until what they tell of is gone or somebody seeks past it.
     pub async fn poll(&mut self, max_records: usize) -> Result<Option<Records>, ConsumerError> {
+        let _polled = Polled(Arc::clone(&self.slot));
         loop {
             match self.step(max_records)? {
                 Step::Records(records) => return Ok(Some(records)),
@@ -113,6 +135,7 @@ impl PartitionConsumer {
     ///
     /// As [`poll`](Self::poll).
     pub fn try_poll(&mut self, max_records: usize) -> Result<Option<Records>, ConsumerError> {
+        let _polled = Polled(Arc::clone(&self.slot));
         match self.step(max_records)? {
             Step::Records(records) => Ok(Some(records)),
             Step::Ended | Step::Nothing => Ok(None),
@@ -221,6 +244,7 @@ impl PartitionConsumer {
         let mut position;
         {
             let mut state = self.slot.lock();
+            state.polled_at = None;
             match state.ownership {
                 Ownership::Held => {}
                 Ownership::Revoked => return Ok(Step::Ended),

@@ -79,6 +79,8 @@ pub(crate) struct SlotState {
     pub(crate) buffer: VecDeque<Chunk>,
     pub(crate) buffered_bytes: usize,
     pub(crate) paused: bool,
+    /// When the last poll returned; none while the holder waits in one.
+    pub(crate) polled_at: Option<Instant>,
     /// What the next poll fails with.
     pub(crate) failure: Option<ConsumerError>,
     /// No fetch before this, after an error.
@@ -126,6 +128,7 @@ impl Slot {
                 buffer: VecDeque::new(),
                 buffered_bytes: 0,
                 paused: false,
+                polled_at: None,
                 failure: None,
                 not_before: None,
                 backoff: Backoff::default(),

@@ -41,6 +41,12 @@ pub struct GroupConfig {
     /// How long a revoked partition's holder is waited for before the partition is taken from it; must be less than the
     /// rebalance timeout. Default: 30 s.
     pub drain_budget: Duration,
+    /// The longest time between polls (KIP-62): a holder that takes records and does not come back within it is taken for
+    /// stuck. The member then leaves the group, so that others take over; all its partitions are lost, with
+    /// [`LostReason::MaxPollIntervalExceeded`](crate::LostReason::MaxPollIntervalExceeded); and it joins again when their
+    /// holders have polled, and so learnt that, and dropped them. A holder that waits in a poll is not stuck, and a
+    /// partition that is paused need not be polled. Default: 5 minutes, as in Kafka's clients.
+    pub max_poll_interval: Duration,
     /// How long a commit is tried. Default: 60 s, as in Kafka's clients.
     pub commit_timeout: Duration,
     /// How records are fetched, and where reading starts without a committed offset.
@@ -63,6 +69,7 @@ impl GroupConfig {
             heartbeat_interval: Duration::from_secs(3),
             rebalance_timeout: Duration::from_secs(60),
             drain_budget: Duration::from_secs(30),
+            max_poll_interval: Duration::from_secs(300),
             commit_timeout: Duration::from_secs(60),
             consumer: ConsumerConfig::default(),
         }
@@ -92,6 +99,9 @@ impl GroupConfig {
         }
         if self.drain_budget >= self.rebalance_timeout {
             return wrong("drain_budget must be less than rebalance_timeout");
+        }
+        if self.max_poll_interval.is_zero() {
+            return wrong("max_poll_interval must be over zero");
         }
         let longest = Duration::from_millis(i32::MAX as u64);
         if self.session_timeout > longest || self.rebalance_timeout > longest {

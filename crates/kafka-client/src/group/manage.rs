@@ -22,10 +22,11 @@ use super::heartbeat::Heartbeat;
 use super::membership::{Input, Membership, NO_GENERATION};
 use super::state::GroupPhase;
 use super::subscription;
+use super::wait::{Drain, or_never, poll_overdue_at, sleep_until};
 use super::{Closing, Shared};
 use crate::backoff::Backoff;
 use crate::cluster::{AllTopics, Cluster, Metadata};
-use crate::consumer::{Fetcher, LostReason, Slot, TopicPartition};
+use crate::consumer::{Fetcher, LostReason, TopicPartition};
 use crate::metric;
 
 /// How often metadata is asked for while a subscribed topic does not exist.
@@ -93,12 +94,6 @@ struct Manager {
     missing_since: Option<Instant>,
 }
 
-/// Partitions that are being let go of.
-struct Drain {
-    slots: Vec<Arc<Slot>>,
-    deadline: Instant,
-}
-
 /// What the loop waits for.
 enum Event {
     Answer(Answer),
@@ -110,6 +105,7 @@ enum Event {
     Close,
     MetadataChanged,
     TopicMissing,
+    PollOverdue,
     Nothing,
 }
 
@@ -185,6 +181,7 @@ impl Manager {
         let refresh_at = self
             .missing_since
             .map(|since| since + MISSING_TOPIC_REFRESH);
+        let poll_overdue_at = self.poll_overdue_at();
         tokio::select! {
             answer = or_never(self.exchange.as_mut()) => {
                 self.exchange = None;
@@ -200,6 +197,7 @@ impl Manager {
             Ok(()) = self.closing.changed() => Event::Close,
             Ok(()) = self.metadata.changed() => Event::MetadataChanged,
             () = sleep_until(refresh_at) => Event::TopicMissing,
+            () = sleep_until(poll_overdue_at) => Event::PollOverdue,
             Some(()) = self.starts.next() => Event::Nothing,
         }
     }
@@ -230,6 +228,15 @@ impl Manager {
             Event::TopicMissing => {
                 self.missing_since = None;
                 self.context.cluster.request_refresh();
+            }
+            // They may have been polled since.
+            Event::PollOverdue => {
+                if self
+                    .poll_overdue_at()
+                    .is_some_and(|at| at <= Instant::now())
+                {
+                    self.step(Input::PollOverdue);
+                }
             }
             Event::Nothing => {}
         }
@@ -396,6 +403,10 @@ impl Manager {
         }
     }
 
+    fn poll_overdue_at(&self) -> Option<Instant> {
+        poll_overdue_at(&self.shared, self.context.config.max_poll_interval)
+    }
+
     fn has_missing_topic(&self) -> bool {
         let metadata = self.context.cluster.metadata();
         let mut topics = self.context.config.topics.iter();
@@ -408,33 +419,11 @@ impl Manager {
     }
 }
 
-/// Returns once the partitions are let go of and their commits are answered, or the time is up.
+/// A drain's end; never, without one.
 async fn drained(drain: Option<&Drain>, shared: &Shared) -> Event {
-    let Some(drain) = drain else {
-        return std::future::pending().await;
-    };
-    let released = async {
-        for slot in &drain.slots {
-            slot.released.cancelled().await;
-            shared.commits.settled(slot).await;
-        }
-    };
-    match tokio::time::timeout_at(drain.deadline, released).await {
-        Ok(()) => Event::Drained,
-        Err(_) => Event::DrainBudgetOver,
-    }
-}
-
-async fn or_never<T>(future: Option<&mut BoxFuture<'static, T>>) -> T {
-    match future {
-        Some(future) => future.await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
+    match drain {
+        Some(drain) if drain.is_done_in_time(shared).await => Event::Drained,
+        Some(_) => Event::DrainBudgetOver,
         None => std::future::pending().await,
     }
 }

@@ -48,6 +48,8 @@ pub(crate) enum Input {
     SessionExpired,
     /// The topics' partitions are not those that this member, as the leader, shared out.
     TopicsChanged,
+    /// A partition was not polled for the longest time between polls (KIP-62).
+    PollOverdue,
     /// The topics to subscribe to are not those that the member joined with.
     SubscriptionChanged,
     /// The holders have let go of the partitions that were revoked or lost.
@@ -127,6 +129,11 @@ enum Phase {
     Draining {
         then_leave: bool,
     },
+    /// Out of the group until the holders have let go of what they lost, and the coordinator knows.
+    Expelled {
+        left: bool,
+        released: bool,
+    },
     Leaving,
     Closed,
     Failed,
@@ -194,6 +201,7 @@ impl Membership {
             Phase::Syncing => GroupPhase::Syncing,
             Phase::Stable => GroupPhase::Stable,
             Phase::Draining { .. } => GroupPhase::Draining,
+            Phase::Expelled { .. } => GroupPhase::Expelled,
             Phase::Leaving => GroupPhase::Leaving,
             Phase::Closed => GroupPhase::Closed,
             Phase::Failed => GroupPhase::Failed,
@@ -223,6 +231,15 @@ impl Membership {
                 // The coordinator may be the one that is away: then it knows the member still, by its id.
                 self.lose_all(LostReason::SessionExpired)
             }
+            (
+                Phase::Joining
+                | Phase::Syncing
+                | Phase::Stable
+                | Phase::Draining { then_leave: false },
+                Input::PollOverdue,
+            ) if !self.owned.is_empty() && !self.lost => self.expel(),
+            (Phase::Expelled { released, .. }, Input::Left) => self.expelled(true, released),
+            (Phase::Expelled { left, .. }, Input::Released) => self.expelled(left, true),
             (Phase::Stable, Input::TopicsChanged) if self.is_leader => self.rejoin(),
             (Phase::Stable, Input::SubscriptionChanged) => self.rejoin(),
             (Phase::Draining { .. }, input) if self.rejoins && input.is_exchange() => {
@@ -385,6 +402,39 @@ impl Membership {
         self.lose_all(reason)
     }
 
+    /// A holder is stuck: others take over. A member that does not leave is found out by its session.
+    fn expel(&mut self) -> Vec<Action> {
+        self.generation = NO_GENERATION;
+        self.is_leader = false;
+        self.leaving = self.owned.clone();
+        self.lost = true;
+        self.rejoins = false;
+        self.phase = Phase::Expelled {
+            left: !self.leaves,
+            released: false,
+        };
+        let reason = LostReason::MaxPollIntervalExceeded;
+        let mut actions = vec![
+            Action::Heartbeat(false),
+            Action::Lose(self.owned.clone(), reason),
+        ];
+        if self.leaves {
+            actions.push(Action::Leave);
+        }
+        actions
+    }
+
+    fn expelled(&mut self, left: bool, released: bool) -> Vec<Action> {
+        self.phase = Phase::Expelled { left, released };
+        if !(left && released) {
+            return Vec::new();
+        }
+        if self.leaves {
+            self.member_id = Arc::from("");
+        }
+        self.released(false)
+    }
+
     fn lose_all(&mut self, reason: LostReason) -> Vec<Action> {
         let then_leave = matches!(self.phase, Phase::Draining { then_leave: true });
         self.generation = NO_GENERATION;
@@ -429,6 +479,11 @@ impl Membership {
                 let actions = self.drain(self.owned.clone(), true);
                 self.rejoins = rejoins;
                 actions
+            }
+            Phase::Expelled { left: true, .. } => self.end(None),
+            Phase::Expelled { left: false, .. } => {
+                self.phase = Phase::Leaving;
+                Vec::new()
             }
             Phase::Leaving | Phase::Closed | Phase::Failed => Vec::new(),
         }

@@ -31,6 +31,8 @@ pub enum GroupPhase {
     Stable,
     /// Partitions are revoked and their holders are finishing.
     Draining,
+    /// Out of the group, because a partition was not polled in time; it joins again when its holders are there again.
+    Expelled,
     /// Leaving the group.
     Leaving,
     /// Left the group, on request.
@@ -47,6 +49,7 @@ impl GroupPhase {
             Self::Syncing => "syncing",
             Self::Stable => "stable",
             Self::Draining => "draining",
+            Self::Expelled => "expelled",
             Self::Leaving => "leaving",
             Self::Closed => "closed",
             Self::Failed => "failed",

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use kafka_broker::{ApiKey, Fault, FaultAction};
 use kafka_client::{
-    Assignor, Client, ClientConfig, ConsumerConfig, ConsumerError, GroupEvent, LostReason,
-    ResponseError, StartAt,
+    Assignor, Client, ClientConfig, ConsumerConfig, ConsumerError, GroupEvent, GroupPhase,
+    LostReason, ResponseError, StartAt,
 };
 
 use crate::kit::{Bed, Journal, Member, assigned, config, keys, tp, within};
@@ -101,6 +101,88 @@ async fn after_a_reset_to_an_earlier_offset_a_commit_may_go_back() {
     assert_eq!(bed.committed(&group).await, [(0, 2)].into());
     drop(partition);
     member.close(CLOSE).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_holder_that_does_not_poll_has_its_member_leave_until_it_polls_again() {
+    let bed = Bed::embedded().await;
+    let (topic, group) = (bed.topic(2).await, bed.name("group"));
+    bed.produce(&topic, 2, 0..20).await;
+    let mut mine = config(&group, &topic);
+    let journal = Journal::new();
+    let mut patient = mine.clone();
+    patient.group_instance_id = Some("other".into());
+    mine.max_poll_interval = Duration::from_secs(1);
+    let mut member = bed.client.consumer_group(mine).unwrap();
+    let mut stuck = assigned(&mut member).await;
+    let mut paused = assigned(&mut member).await;
+    paused.pause();
+    let number = stuck.partition() as u32;
+    // Whoever waits in a poll may do so for long.
+    assert_eq!(keys(&mut stuck, 10).await.len(), 10);
+    let nothing = tokio::time::timeout(Duration::from_secs(2), stuck.poll(1)).await;
+    assert!(nothing.is_err(), "nothing is there");
+    assert!(!stuck.is_revoked());
+    stuck.seek(4).unwrap();
+    assert_eq!(keys(&mut stuck, 1).await, [8 + number]);
+    // This is taken for stuck.
+    within("the loss", stuck.revoked()).await;
+    within("the loss", paused.revoked()).await;
+    let mut watch = member.handle().watch();
+    let expelled = watch.wait_for(|status| status.phase == GroupPhase::Expelled);
+    within("leaving", expelled).await.unwrap();
+    // Another takes over at once, although the partitions are not dropped yet, and its session timeout is longer than
+    // this test waits.
+    let other = Member::join(&bed.other_client(), patient, &journal);
+    other.wait_for_partitions(2).await;
+    journal.wait_for(20).await;
+    for error in [
+        within("a poll", stuck.poll(1)).await.unwrap_err(),
+        within("a commit", stuck.commit(5)).await.unwrap_err(),
+        within("a poll", paused.poll(1)).await.unwrap_err(),
+    ] {
+        let reason = LostReason::MaxPollIntervalExceeded;
+        assert!(
+            matches!(&error, ConsumerError::Lost { reason: r, .. } if *r == reason),
+            "{error}"
+        );
+    }
+    assert_eq!(member.state().status.phase, GroupPhase::Expelled);
+    drop((stuck, paused));
+    let partition = assigned(&mut member).await;
+    other.wait_for_partitions(1).await;
+    drop(partition);
+    other.close().await;
+    member.close(CLOSE).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_pause_keeps_what_is_in_memory_and_a_seek_does_not() {
+    let bed = Bed::embedded().await;
+    let topic = bed.topic(1).await;
+    bed.produce(&topic, 1, 0..10).await;
+    let start = [(tp(&topic, 0), StartAt::Offset(0))];
+    let mut handles = bed
+        .client
+        .consume(ConsumerConfig::default(), start)
+        .unwrap();
+    let partition = &mut handles[0];
+    assert_eq!(keys(partition, 1).await, [0]);
+    let silence = Fault::new(FaultAction::NeverAnswer).on(ApiKey::Fetch);
+    let silence = bed.broker().faults().inject(silence);
+    partition.pause();
+    assert!(partition.try_poll(1).unwrap().is_none());
+    partition.resume();
+    assert_eq!(keys(partition, 2).await, [1, 2], "without a fetch");
+    // A seek while it is paused: nothing of before is handed out after it.
+    partition.pause();
+    partition.seek(8).unwrap();
+    assert!(partition.is_paused());
+    partition.resume();
+    assert!(partition.try_poll(1).unwrap().is_none());
+    silence.remove();
+    bed.broker().cut_connections(1).unwrap();
+    assert_eq!(keys(partition, 2).await, [8, 9]);
 }
 
 #[tokio::test]

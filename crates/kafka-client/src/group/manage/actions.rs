@@ -37,6 +37,12 @@ impl Manager {
                 }
                 self.shared.commits.wake();
                 self.begin_drain(slots);
+                if reason == LostReason::MaxPollIntervalExceeded {
+                    // It joins again when the holders are there again, and that may take them long.
+                    self.drain
+                        .iter_mut()
+                        .for_each(|drain| drain.deadline = None);
+                }
             }
             Action::Forget(partitions) => {
                 self.drain = None;
@@ -110,7 +116,11 @@ impl Manager {
         let group = Some(&self.context.config.group_id);
         let slots: Vec<_> = partitions
             .into_iter()
-            .map(|id| Arc::new(Slot::in_group(id, Start::AwaitsCommitted, group)))
+            .map(|id| {
+                let slot = Slot::in_group(id, Start::AwaitsCommitted, group);
+                slot.lock().polled_at = Some(Instant::now());
+                Arc::new(slot)
+            })
             .collect();
         self.shared.slots.lock().extend(slots.iter().cloned());
         self.fetcher.add(&slots);
@@ -143,7 +153,7 @@ impl Manager {
         let budget = closing.map_or(config.drain_budget, |closing| closing.drain);
         self.drain = Some(Drain {
             slots,
-            deadline: Instant::now() + budget,
+            deadline: Some(Instant::now() + budget),
         });
     }
 

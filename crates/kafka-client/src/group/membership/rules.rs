@@ -194,3 +194,36 @@ fn closing_says_whether_the_member_leaves() {
         assert_eq!(member.step(Input::Released).last(), Some(&last));
     }
 }
+
+#[test]
+fn a_member_whose_holder_is_stuck_leaves_and_joins_when_it_is_there_again() {
+    let lose = Action::Lose(all_partitions(), LostReason::MaxPollIntervalExceeded);
+    let join = Action::Join { retry: false };
+    for released_first in [true, false] {
+        let mut member = stable(false, false);
+        let actions = member.step(Input::PollOverdue);
+        assert_eq!(
+            actions,
+            [Action::Heartbeat(false), lose.clone(), Action::Leave]
+        );
+        assert_eq!(member.phase(), GroupPhase::Expelled);
+        // However long that takes.
+        assert_eq!(member.step(Input::DrainBudgetOver), []);
+        let (first, second) = if released_first {
+            (Input::Released, Input::Left)
+        } else {
+            (Input::Left, Input::Released)
+        };
+        assert_eq!(member.step(first), []);
+        let forget = Action::Forget(all_partitions());
+        let actions = member.step(second);
+        assert_eq!(actions, [forget, Action::Heartbeat(false), join.clone()]);
+        assert!(member.member_id().is_empty());
+    }
+    // One with an instance id is out when its session is (KIP-345).
+    let mut member = stable(false, true);
+    let actions = member.step(Input::PollOverdue);
+    assert_eq!(actions, [Action::Heartbeat(false), lose]);
+    assert_eq!(member.step(Input::Released).last(), Some(&join));
+    assert_eq!(&**member.member_id(), "m1");
+}

@@ -70,6 +70,7 @@ enum Event {
     ExpireSession(usize),
     ExpireLocally(usize),
     TopicsChanged(usize),
+    PollOverdue(usize),
     Close(usize),
 }
 
@@ -113,6 +114,7 @@ impl World {
                     Event::ExpireSession(i),
                     Event::ExpireLocally(i),
                     Event::TopicsChanged(i),
+                    Event::PollOverdue(i),
                 ]);
                 if !sim.draining.is_empty() {
                     events.push(Event::BudgetOver(i));
@@ -197,6 +199,7 @@ impl World {
                     self.step(i, Input::SessionExpired);
                 }
             }
+            Event::PollOverdue(i) => self.step(i, Input::PollOverdue),
             Event::TopicsChanged(i) => {
                 self.step(i, Input::TopicsChanged);
                 self.step(i, Input::SubscriptionChanged);
