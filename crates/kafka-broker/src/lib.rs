@@ -23,7 +23,7 @@
 //! # Layout
 //!
 //! - `handlers.rs` has the table of the APIs; `handlers/` has one file for each.
-//! - `connection.rs` reads requests and writes answers; `shape.rs` looks at a request before it is decoded.
+//! - `connection.rs` reads requests and writes answers.
 //! - `cluster.rs` is what the nodes share: topics, groups, leaders, coordinators. `node.rs` is a listener and its tasks.
 //! - `log/` is a partition: `store.rs` its batches, `producers.rs` the sequences of idempotent producers, `check.rs` what a
 //!   batch must be to be appended, `partition.rs` the lock around them and who waits.
@@ -45,7 +45,6 @@ mod inspect;
 mod log;
 mod node;
 mod nodes;
-mod shape;
 mod topic_config;
 mod topics;
 
@@ -58,3 +57,5 @@ pub use inspect::{GroupInfo, Inspect, MemberInfo, PartitionInfo};
 pub use kafka_wire::ResponseError;
 /// The names of Kafka's APIs.
 pub use kafka_wire::messages::ApiKey;
+
+use kafka_wire::shape;

@@ -16,10 +16,12 @@ use rskafka::protocol::messages::{
 use rskafka::protocol::primitives::Int16;
 use rskafka::protocol::traits::{ReadError, WriteError};
 
+use crate::shape::{self, Shaped};
+
 /// A request that a [`Connection`](crate::Connection) can carry, and the response that answers it.
 pub trait ApiRequest: Encodable + Send + Sync + 'static {
     /// What the broker answers.
-    type Response: Decodable + Send + 'static;
+    type Response: Decodable + Shaped + Send + 'static;
     /// The API key.
     const KEY: i16;
     /// The API's name as Kafka spells it.
@@ -176,6 +178,9 @@ impl<R: ApiRequest> ReadVersionedType<Cursor<Vec<u8>>> for CarriedResponse<R> {
             return Err(malformed("response ends inside its header".into()));
         }
         buffer.advance(position);
+        let flexible = version.0.0 >= R::FIRST_FLEXIBLE_VERSION;
+        shape::check(R::Response::SHAPE, version.0.0, flexible, &buffer)
+            .map_err(|reason| malformed(reason.into()))?;
         let response =
             R::Response::decode(&mut buffer, version.0.0).map_err(|e| malformed(e.into()))?;
         if buffer.has_remaining() {
@@ -224,6 +229,21 @@ mod tests {
                     row.name
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_response_that_claims_two_billion_elements_is_refused_before_room_is_made() {
+        // Metadata v4 and v12: the throttle time, then the number of brokers. Room for so many would be 200 GB.
+        for (v, claim) in [
+            (4, &[0x7f, 0xff, 0xff, 0xff][..]),
+            (12, &[0xff, 0xff, 0xff, 0xff, 0x07]),
+        ] {
+            let mut reader = Cursor::new([&[0; 4], claim, &[0; 16]].concat());
+            let read =
+                CarriedResponse::<m::MetadataRequest>::read_versioned(&mut reader, version(v));
+            let reason = read.err().map(|e| e.to_string()).unwrap_or_default();
+            assert!(reason.contains("longer than the message"), "{reason}");
         }
     }
 

@@ -6,6 +6,7 @@
 //!   rskafka's `Messenger`, which does framing, correlation and version negotiation.
 //! - [`Security`] says whether it is encrypted (TLS) and who the client is (SASL).
 //! - [`api`] is the table of the APIs this crate speaks: key, versions, first flexible version, one line each.
+//! - [`shape`] keeps a message that claims more than it has from filling the memory.
 //! - [`batch`] reads and writes record batches of magic 2, the only format that Kafka 4 stores.
 //! - [`compression`] is the four codecs of a batch, without a line of C.
 //!
@@ -19,6 +20,7 @@ mod error;
 pub mod metric;
 mod sasl;
 mod security;
+pub mod shape;
 mod stream;
 mod tls;
 mod varint;

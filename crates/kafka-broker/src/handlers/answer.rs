@@ -90,7 +90,9 @@ async fn pause(time: Duration) {
 }
 
 fn decode<R: Handle>(mut body: Bytes, version: i16) -> Result<R, String> {
-    shape::check::<R>(&body, version).map_err(str::to_owned)?;
+    // Tagged fields came with compact lengths, in the same version as the second request header (KIP-482).
+    let flexible = R::header_version(version) >= 2;
+    shape::check(R::SHAPE, version, flexible, &body).map_err(str::to_owned)?;
     let request = R::decode(&mut body, version).map_err(|e| e.to_string())?;
     if body.has_remaining() {
         return Err(format!("{} bytes are left after it", body.remaining()));

@@ -45,6 +45,7 @@ impl Handle for FetchRequest {
         ]),
         array(&[STRING, INT32S]).from(7),
         STRING.from(11),
+        STRING.tagged(0).from(12),
     ];
 
     fn targets(&self, visit: &mut dyn FnMut(Target<'_>)) {

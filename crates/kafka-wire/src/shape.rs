@@ -1,17 +1,21 @@
-//! A look at a request before it is decoded.
+//! A look at a message before it is decoded.
 //!
-//! The generated decoders reserve room for as many elements as an array says it has. A request of 20 bytes that claims two
-//! billion would so end the process. The walk here follows a request's fields by their sizes alone and refuses an array
-//! whose elements are not all there, so that decoding takes at most a small multiple of the request's own size.
+//! The generated decoders reserve room for as many elements as an array says it has. A message of 20 bytes that claims two
+//! billion would so end the process. The walk here follows a message's fields by their sizes alone and refuses an array
+//! whose elements are not all there, so that decoding takes at most a small multiple of the message's own size.
 
-use crate::handlers::Handle;
+mod responses;
+#[cfg(test)]
+mod tests;
 
 /// The size of a field on the wire, and in which versions it is there.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Field {
+pub struct Field {
     kind: Kind,
     from: i16,
     to: i16,
+    /// The number of a tagged field; none of one that has its place.
+    tag: Option<u32>,
 }
 
 /// What a field is made of.
@@ -20,6 +24,7 @@ enum Kind {
     Fixed(usize),
     String,
     Bytes,
+    Structure(&'static [Field]),
     Array(&'static [Field]),
     ArrayOf(usize),
     ArrayOfStrings,
@@ -30,54 +35,95 @@ const fn field(kind: Kind) -> Field {
         kind,
         from: 0,
         to: i16::MAX,
+        tag: None,
     }
 }
 
 /// A boolean or int8.
-pub(crate) const INT8: Field = field(Kind::Fixed(1));
-pub(crate) const INT16: Field = field(Kind::Fixed(2));
-pub(crate) const INT32: Field = field(Kind::Fixed(4));
-pub(crate) const INT64: Field = field(Kind::Fixed(8));
-pub(crate) const UUID: Field = field(Kind::Fixed(16));
+pub const INT8: Field = field(Kind::Fixed(1));
+/// An int16.
+pub const INT16: Field = field(Kind::Fixed(2));
+/// An int32.
+pub const INT32: Field = field(Kind::Fixed(4));
+/// An int64.
+pub const INT64: Field = field(Kind::Fixed(8));
+/// A UUID.
+pub const UUID: Field = field(Kind::Fixed(16));
 /// A string, nullable or not.
-pub(crate) const STRING: Field = field(Kind::String);
+pub const STRING: Field = field(Kind::String);
 /// Bytes or records, nullable or not.
-pub(crate) const BYTES: Field = field(Kind::Bytes);
-pub(crate) const INT32S: Field = field(Kind::ArrayOf(4));
-pub(crate) const STRINGS: Field = field(Kind::ArrayOfStrings);
+pub const BYTES: Field = field(Kind::Bytes);
+/// An array of int32, nullable or not.
+pub const INT32S: Field = field(Kind::ArrayOf(4));
+/// An array of strings, nullable or not.
+pub const STRINGS: Field = field(Kind::ArrayOfStrings);
 
 /// An array of structs, nullable or not.
-pub(crate) const fn array(fields: &'static [Field]) -> Field {
+pub const fn array(fields: &'static [Field]) -> Field {
     field(Kind::Array(fields))
 }
 
+/// A struct.
+pub const fn structure(fields: &'static [Field]) -> Field {
+    field(Kind::Structure(fields))
+}
+
 impl Field {
+    /// A tagged field (KIP-482). The decoders read one by its type and do not look at the size that it says it has, so those that
+    /// they know have to be told here; the walk makes sure that the two agree.
+    #[must_use]
+    pub const fn tagged(mut self, tag: u32) -> Self {
+        self.tag = Some(tag);
+        self
+    }
+
     /// There only from this version on.
-    pub(crate) const fn from(mut self, version: i16) -> Self {
+    #[must_use]
+    pub const fn from(mut self, version: i16) -> Self {
         self.from = version;
         self
     }
 
+    const fn is_in(&self, version: i16) -> bool {
+        self.from <= version && version <= self.to
+    }
+
     /// There only up to this version.
-    pub(crate) const fn to(mut self, version: i16) -> Self {
+    #[must_use]
+    pub const fn to(mut self, version: i16) -> Self {
         self.to = version;
         self
     }
 }
 
-/// Checks that every array of the request has the elements that it says it has.
-pub(crate) fn check<R: Handle>(body: &[u8], version: i16) -> Result<(), &'static str> {
+/// A message whose fields are known.
+pub trait Shaped {
+    /// Its fields, in the versions that this project speaks.
+    const SHAPE: &'static [Field];
+}
+
+/// Checks that every array of a message's body has the elements that it says it has. `flexible` versions have compact lengths and
+/// tagged fields (KIP-482).
+///
+/// # Errors
+///
+/// What is wrong with the message.
+pub fn check(
+    shape: &[Field],
+    version: i16,
+    flexible: bool,
+    body: &[u8],
+) -> Result<(), &'static str> {
     let mut walk = Walk {
         rest: body,
         version,
-        // Tagged fields came with compact lengths, in the same version as the second request header (KIP-482).
-        flexible: R::header_version(version) >= 2,
+        flexible,
     };
-    walk.structure(R::SHAPE)?;
+    walk.structure(shape)?;
     if walk.rest.is_empty() {
         Ok(())
     } else {
-        Err("bytes are left after the request")
+        Err("bytes are left after the message")
     }
 }
 
@@ -87,17 +133,17 @@ struct Walk<'a> {
     flexible: bool,
 }
 
-const CUT_SHORT: &str = "the request ends inside a field";
+const CUT_SHORT: &str = "the message ends inside a field";
 
 impl Walk<'_> {
     fn structure(&mut self, fields: &[Field]) -> Result<(), &'static str> {
         for field in fields {
-            if (field.from..=field.to).contains(&self.version) {
+            if field.tag.is_none() && field.is_in(self.version) {
                 self.field(field.kind)?;
             }
         }
         if self.flexible {
-            self.tagged_fields()?;
+            self.tagged_fields(fields)?;
         }
         Ok(())
     }
@@ -122,6 +168,7 @@ impl Walk<'_> {
                 self.skip(count.checked_mul(size).ok_or(CUT_SHORT)?)
             }
             Kind::ArrayOfStrings => self.elements(|walk| walk.field(Kind::String)),
+            Kind::Structure(fields) => self.structure(fields),
             Kind::Array(fields) => self.elements(|walk| walk.structure(fields)),
         }
     }
@@ -143,7 +190,7 @@ impl Walk<'_> {
             count => usize::try_from(count)
                 .ok()
                 .filter(|count| *count <= self.rest.len())
-                .ok_or("an array is longer than the request"),
+                .ok_or("an array is longer than the message"),
         }
     }
 
@@ -167,11 +214,23 @@ impl Walk<'_> {
         self.skip(usize::try_from(length).map_err(|_| "a length is negative")?)
     }
 
-    fn tagged_fields(&mut self) -> Result<(), &'static str> {
+    fn tagged_fields(&mut self, fields: &[Field]) -> Result<(), &'static str> {
         for _ in 0..self.unsigned_varint()? {
-            self.unsigned_varint()?; // the tag
+            let tag = self.unsigned_varint()?;
             let size = self.unsigned_varint()?;
-            self.skip(usize::try_from(size).map_err(|_| CUT_SHORT)?)?;
+            let size = usize::try_from(size).map_err(|_| CUT_SHORT)?;
+            let known = fields
+                .iter()
+                .find(|field| field.tag == Some(tag) && field.is_in(self.version));
+            let Some(field) = known else {
+                self.skip(size)?;
+                continue;
+            };
+            let before = self.rest.len();
+            self.field(field.kind)?;
+            if before - self.rest.len() != size {
+                return Err("a tagged field has another size than it says");
+            }
         }
         Ok(())
     }
