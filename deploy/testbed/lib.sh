@@ -137,14 +137,14 @@ make_key() {
   } >"$tls/keytool.log" 2>&1 || { tail_log "$tls/keytool.log"; die "keytool could not make a key"; }
 }
 
-# Each listener's users: PLAIN has them here, SCRAM in the cluster's metadata, where format puts them. Sessions of PLAIN end after a second
+# Each listener's users: PLAIN has them here, SCRAM in the cluster's metadata, where format puts them. Sessions of PLAIN end after three seconds
 # (KIP-368), so that whoever stays longer has to authenticate again.
 write_security() {
   local module=org.apache.kafka.common.security
   cat <<P
 listener.name.sasl_plaintext.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
 listener.name.sasl_plaintext.plain.sasl.jaas.config=$module.plain.PlainLoginModule required user_$sasl_user="$sasl_password";
-listener.name.sasl_plaintext.plain.connections.max.reauth.ms=1000
+listener.name.sasl_plaintext.plain.connections.max.reauth.ms=3000
 listener.name.sasl_plaintext.scram-sha-256.sasl.jaas.config=$module.scram.ScramLoginModule required;
 listener.name.sasl_plaintext.scram-sha-512.sasl.jaas.config=$module.scram.ScramLoginModule required;
 listener.name.sasl_ssl.sasl.enabled.mechanisms=SCRAM-SHA-256,SCRAM-SHA-512

@@ -1,22 +1,28 @@
 //! One connection to one broker.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::task::Poll;
+use std::time::Duration;
 
 use rskafka::messenger::Messenger;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
 
 use crate::api::{ApiRequest, Carried};
 use crate::error::WireError;
 use crate::metric;
 use crate::sasl;
-use crate::security::Security;
+use crate::security::{Sasl, Security};
 use crate::stream::{self, Transport, WireStream};
 use crate::tls::{self, TlsProblem};
+
+/// The least time between two authentications of a connection.
+const LEAST_RENEWAL: Duration = Duration::from_millis(1100);
 
 /// How to connect, and how long to wait for what.
 #[derive(Debug, Clone)]
@@ -56,6 +62,7 @@ pub struct Connection {
     address: Arc<str>,
     request_timeout: Duration,
     authenticated: bool,
+    session: Option<Session>,
     /// Whether a request was answered, beside those of opening the connection.
     answered: AtomicBool,
 }
@@ -110,8 +117,10 @@ impl Connection {
             let error = WireError::from_sync_versions(e, &address);
             closing.explain(error, security.tls().is_some())
         })?;
+        let mut session = None;
         if let Some(sasl) = security.sasl() {
-            sasl::authenticate(&messenger, sasl, &address).await?;
+            let lifetime = sasl::authenticate(&messenger, sasl, &address).await?;
+            session = lifetime.map(|lifetime| Session::new(sasl.clone(), lifetime));
         }
         tracing::debug!(broker = %address, protocol = security.protocol(), "connected");
         metrics::counter!(metric::CONNECTIONS, "broker" => Arc::clone(&address)).increment(1);
@@ -121,6 +130,7 @@ impl Connection {
             address,
             request_timeout: options.request_timeout,
             authenticated: security.sasl().is_some(),
+            session,
             answered: AtomicBool::new(false),
         })
     }
@@ -193,12 +203,12 @@ impl Connection {
         }
         let result = tokio::select! {
             biased; // The request is polled first: the order of first polls is the order on the wire.
-            answered = self.messenger.request(Carried(request)) => match answered {
+            answered = self.carry(request) => match answered {
                 Ok(answer) => {
                     self.answered.store(true, Ordering::Relaxed);
-                    return Ok(answer.0);
+                    return Ok(answer);
                 }
-                Err(e) => Err(self.explain(WireError::from_request(e, &self.address, R::NAME))),
+                Err(e) => Err(self.explain(e)),
             },
             reason = self.closing.wait() => Err(self.explain(self.disconnected(reason))),
             () = tokio::time::sleep(deadline) => Err(WireError::RequestTimeout {
@@ -212,6 +222,38 @@ impl Connection {
                 self.closing.close(&e.to_string());
             }
         })
+    }
+
+    /// Sends and waits for the answer, behind the authentication that may be due.
+    async fn carry<R: ApiRequest>(&self, request: R) -> Result<R::Response, WireError> {
+        let mut answer = pin!(self.messenger.request(Carried(request)));
+        let mut answered = Poll::Pending;
+        if let Some(session) = &self.session {
+            // Held until the request is on its way: the next one comes behind it, and a renewal between the two.
+            let mut renew_at = session.renew_at.lock().await;
+            if renew_at.is_some_and(|at| Instant::now() >= at) {
+                *renew_at = self.renew(session).await?;
+            }
+            answered = poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await;
+        }
+        let answered = match answered {
+            Poll::Ready(answered) => answered,
+            Poll::Pending => answer.await,
+        };
+        match answered {
+            Ok(answer) => Ok(answer.0),
+            Err(e) => Err(WireError::from_request(e, &self.address, R::NAME)),
+        }
+    }
+
+    /// Authenticates again. What is under way is answered first; the broker takes nothing else in between.
+    async fn renew(&self, session: &Session) -> Result<Option<Instant>, WireError> {
+        let mut broken_off = CloseOnDrop(Some(&self.closing));
+        let renewed = sasl::authenticate(&self.messenger, &session.sasl, &self.address).await;
+        broken_off.0 = None;
+        let lifetime = renewed?;
+        tracing::debug!(broker = %self.address, ?lifetime, "authenticated again");
+        Ok(lifetime.map(Session::renewal))
     }
 
     fn disconnected(&self, reason: &str) -> WireError {
@@ -230,6 +272,41 @@ impl Connection {
             reason.push_str("; no request was answered, so the listener may be one for SASL");
         }
         error
+    }
+}
+
+/// A session that the broker ends at some time unless the client authenticates again (KIP-368). The next request after
+/// [`Session::renewal`] does so, as in Java's client; without requests nothing needs to be done, since the broker looks at the clock
+/// only when one comes.
+#[derive(Debug)]
+struct Session {
+    sasl: Sasl,
+    renew_at: tokio::sync::Mutex<Option<Instant>>,
+}
+
+impl Session {
+    fn new(sasl: Sasl, lifetime: Duration) -> Self {
+        Self {
+            sasl,
+            renew_at: tokio::sync::Mutex::new(Some(Self::renewal(lifetime))),
+        }
+    }
+
+    /// When to authenticate again: early enough for the request to get there, and no sooner than a second after the last time, since
+    /// Kafka takes that for an attack.
+    fn renewal(lifetime: Duration) -> Instant {
+        Instant::now() + lifetime.mul_f64(0.85).max(LEAST_RENEWAL)
+    }
+}
+
+/// Closes a connection whose authentication was given up half way, with a request's future: nothing else could be sent on it.
+struct CloseOnDrop<'a>(Option<&'a Closing>);
+
+impl Drop for CloseOnDrop<'_> {
+    fn drop(&mut self) {
+        if let Some(closing) = self.0 {
+            closing.close("authenticating again was broken off");
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kafka_client::rustls::pki_types::CertificateDer;
 use kafka_client::rustls::pki_types::pem::PemObject;
@@ -11,6 +11,8 @@ use kafka_client::{
     Client, ClientConfig, ClientError, GroupConfig, GroupEvent, NewTopic, OffsetReset,
     ProducerConfig, ProducerRecord, Sasl, SaslMechanism, Security, TlsProblem, WireError,
 };
+use kafka_wire::messages::DescribeClusterRequest;
+use kafka_wire::{ConnectOptions, Connection};
 use uuid::Uuid;
 
 const RECORDS: usize = 200;
@@ -212,4 +214,23 @@ async fn plaintext_and_tls_taken_for_each_other() {
     )
     .await;
     assert!(error.contains("may be one for SASL"), "{error}");
+}
+
+#[tokio::test]
+#[ignore = "needs a real Kafka: eval \"$(deploy/testbed/up)\", then cargo test -p kafka-client --test secured -- --ignored"]
+async fn a_connection_outlives_its_session() {
+    let sasl = Security::default().with_sasl(sasl(SaslMechanism::Plain));
+    let options = ConnectOptions {
+        security: sasl,
+        ..ConnectOptions::default()
+    };
+    let servers = variable("KAFKA_SASL_PLAINTEXT_SERVERS");
+    let server = servers.split(',').next().unwrap();
+    let connection = Connection::open(server, &options).await.unwrap();
+    // The test bed ends sessions of PLAIN after three seconds, and with them the connections that are not renewed.
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(10) {
+        let request = DescribeClusterRequest::default();
+        connection.request(request).await.unwrap();
+    }
 }

@@ -29,6 +29,8 @@ pub(crate) enum Sasl {
     None,
     /// PLAIN only, with alice and her secret.
     Plain,
+    /// PLAIN only, for sessions that the client has to renew; the broker takes each anew, or only the first.
+    Sessions { renewed: bool },
     /// PLAIN only, and never an answer.
     PlainSilent,
     /// SCRAM-SHA-256 that asks for so many iterations, and then forges its proof.
@@ -120,6 +122,7 @@ pub(crate) async fn start(surface: Surface, sasl: Sasl) -> u16 {
 
 async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, sasl: Sasl) {
     let mut known = sasl == Sasl::None;
+    let mut authentications = 0;
     while let Ok(length) = stream.read_u32().await {
         let mut frame = vec![0; length as usize];
         if stream.read_exact(&mut frame).await.is_err() {
@@ -133,20 +136,30 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, sasl: Sasl) {
         let answer = match api {
             ApiKey::ApiVersions => encoded(header, version, &versions()),
             ApiKey::SaslHandshake => {
+                // From here on nothing else may come.
+                known = false;
                 let request = SaslHandshakeRequest::decode(&mut body, version).unwrap();
                 encoded(header, version, &handshake(sasl, &request.mechanism))
             }
             ApiKey::SaslAuthenticate if sasl == Sasl::PlainSilent => continue,
             ApiKey::SaslAuthenticate => {
                 let request = SaslAuthenticateRequest::decode(&mut body, version).unwrap();
-                let response = authenticate(sasl, &request.auth_bytes);
+                authentications += 1;
+                let mut response = authenticate(sasl, &request.auth_bytes);
+                if let Sasl::Sessions { renewed } = sasl {
+                    response.session_lifetime_ms = 200;
+                    if authentications > 1 && !renewed {
+                        response.error_code = ResponseError::SaslAuthenticationFailed.code();
+                    }
+                }
                 known = response.error_code == 0;
                 encoded(header, version, &response)
             }
             ApiKey::Heartbeat if known => {
                 let request = HeartbeatRequest::decode(&mut body, version).unwrap();
-                let response =
-                    HeartbeatResponse::default().with_throttle_time_ms(request.generation_id);
+                let response = HeartbeatResponse::default()
+                    .with_throttle_time_ms(request.generation_id)
+                    .with_error_code(authentications);
                 encoded(header, version, &response)
             }
             _ => return,
@@ -172,7 +185,7 @@ fn handshake(sasl: Sasl, wanted: &str) -> SaslHandshakeResponse {
             let code = ResponseError::IllegalSaslState.code();
             return SaslHandshakeResponse::default().with_error_code(code);
         }
-        Sasl::Plain | Sasl::PlainSilent => "PLAIN",
+        Sasl::Plain | Sasl::PlainSilent | Sasl::Sessions { .. } => "PLAIN",
         Sasl::Forged { .. } => "SCRAM-SHA-256",
     };
     let response =

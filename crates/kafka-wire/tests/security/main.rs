@@ -4,6 +4,7 @@
 
 mod broker;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use broker::{Surface, client, start};
@@ -191,4 +192,40 @@ async fn a_scram_broker_has_to_prove_itself_and_may_not_ask_for_any_amount_of_wo
             other => panic!("{other}"),
         }
     }
+}
+
+/// Sends requests without a pause until the broker says that the client authenticated again, or one fails.
+async fn until_renewed(connection: Arc<Connection>, generation: i32) -> Result<(), WireError> {
+    loop {
+        let request = HeartbeatRequest::default().with_generation_id(generation);
+        let answer = connection.request(request).await?;
+        assert_eq!(answer.throttle_time_ms, generation);
+        // The test's broker counts them in this field.
+        if answer.error_code >= 2 {
+            return Ok(());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_renewed_between_requests() {
+    let port = start(Surface::Plaintext, broker::Sasl::Sessions { renewed: true }).await;
+    let security = Security::default().with_sasl(alice());
+    let connection = Arc::new(open("localhost", port, security).await.unwrap());
+    let tasks = (0..8).map(|n| tokio::spawn(until_renewed(Arc::clone(&connection), n)));
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.unwrap().unwrap();
+    }
+    assert!(!connection.is_closed());
+}
+
+#[tokio::test]
+async fn a_session_that_is_not_renewed_ends_the_connection() {
+    let sessions = broker::Sasl::Sessions { renewed: false };
+    let port = start(Surface::Plaintext, sessions).await;
+    let security = Security::default().with_sasl(alice());
+    let connection = Arc::new(open("localhost", port, security).await.unwrap());
+    let error = until_renewed(Arc::clone(&connection), 1).await.unwrap_err();
+    assert!(matches!(error, WireError::Authentication { .. }), "{error}");
+    assert!(connection.is_closed());
 }
