@@ -104,7 +104,8 @@ fn settle(missing: &Missing, asked: (Option<i64>, Option<i64>), fronts: &Listed,
         if error.is_retriable() {
             tracing::debug!(partition = %id, %error, "cannot list offsets yet");
         } else {
-            missing.slot.fail(ConsumerError::Client(error.clone()));
+            let error = ConsumerError::Client(error.clone());
+            missing.slot.fail_since(error, missing.seeks);
         }
         return;
     }
@@ -121,12 +122,13 @@ fn settle(missing: &Missing, asked: (Option<i64>, Option<i64>), fronts: &Listed,
             }
         }
         (Some(Ok(log_start)), Some(Ok(log_end))) => {
-            missing.slot.fail(ConsumerError::NoOffset {
+            let error = ConsumerError::NoOffset {
                 partition: id.clone(),
                 offset: outside,
                 log_start: *log_start,
                 log_end: *log_end,
-            });
+            };
+            missing.slot.fail_since(error, missing.seeks);
             return;
         }
         (Some(Ok(offset)), None) | (None, Some(Ok(offset))) => *offset,

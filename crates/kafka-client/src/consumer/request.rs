@@ -71,8 +71,10 @@ pub(super) fn pick(
         return Err(later);
     }
     let leader = shared.cluster.leader(&slot.id.topic, slot.id.partition);
-    // The supervisor is about to see the same.
+    // The supervisor may have looked when nothing was known of the epoch of what was read: a fetch that was under way has
+    // told since.
     if leader.is_some_and(|leader| state.is_in_doubt(leader.epoch)) {
+        shared.wake();
         return Ok(None);
     }
     state.fetches += 1;

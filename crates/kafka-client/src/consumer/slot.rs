@@ -210,8 +210,17 @@ impl Slot {
 
     /// Makes the next poll fail.
     pub(crate) fn fail(&self, error: ConsumerError) {
+        let seeks = self.lock().seeks;
+        self.fail_since(error, seeks);
+    }
+
+    /// Makes the next poll fail with the answer to a question that began at `seeks` seeks; a later seek wins.
+    pub(crate) fn fail_since(&self, error: ConsumerError, seeks: u64) {
         {
             let mut state = self.lock();
+            if state.seeks != seeks {
+                return;
+            }
             state.failure = Some(error);
             state.hold_back();
         }

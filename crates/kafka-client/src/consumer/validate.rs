@@ -126,6 +126,7 @@ fn take_answers(
         Err(ClientError::Wire(WireError::UnsupportedVersion { .. })) => {
             for (doubt, question) in asked {
                 doubt.slot.lock().validate(question.leader_epoch);
+                doubt.slot.readable.notify_one();
             }
             return;
         }
@@ -155,10 +156,11 @@ fn settle(doubt: &Doubt, question: Question, answer: &EpochEndOffset, policy: Of
         tracing::debug!(partition = %slot.id, %code, "cannot ask yet whether the position stands");
         if Remedy::of(code) == Remedy::Fatal {
             slot.lock().resetting = None;
-            slot.fail(ConsumerError::Fetch {
+            let error = ConsumerError::Fetch {
                 partition: slot.id.clone(),
                 code,
-            });
+            };
+            slot.fail_since(error, doubt.seeks);
         }
         return;
     }
@@ -169,6 +171,9 @@ fn settle(doubt: &Doubt, question: Question, answer: &EpochEndOffset, policy: Of
     }
     if known && answer.end_offset >= question.offset {
         state.validate(question.leader_epoch);
+        drop(state);
+        // What waits in memory may be handed out.
+        slot.readable.notify_one();
         return;
     }
     // What is in memory goes first: the position that users know may stand nevertheless.
@@ -185,11 +190,12 @@ fn settle(doubt: &Doubt, question: Question, answer: &EpochEndOffset, policy: Of
         // Without a seek there is nothing to read on from.
         state.start = Start::NeedsReset(Some(question.offset));
         drop(state);
-        slot.fail(ConsumerError::Truncated {
+        let error = ConsumerError::Truncated {
             partition: slot.id.clone(),
             offset: question.offset,
             diverged_at,
-        });
+        };
+        slot.fail_since(error, doubt.seeks);
         return;
     }
     match diverged_at {

@@ -35,8 +35,8 @@ pub(super) async fn fetch(context: Arc<Context>, slots: Vec<Arc<Slot>>) {
             }),
             Err(error) if error.is_retriable() => context.failed("fetching offsets", &error),
             Err(error) => {
-                for (slot, _) in waiting {
-                    slot.fail(ConsumerError::Client(error.clone()));
+                for (slot, seeks) in waiting {
+                    slot.fail_since(ConsumerError::Client(error.clone()), seeks);
                 }
                 return;
             }
@@ -105,7 +105,11 @@ async fn ask_committed(
 fn take_committed(slot: &Slot, seeks: u64, answer: &Answer) -> bool {
     match answer {
         Ok(committed) => {
-            slot.lock().committed = committed.map(|(offset, _)| offset);
+            {
+                let mut state = slot.lock();
+                // What is there already was committed since, and is newer.
+                state.committed = state.committed.or(committed.map(|(offset, _)| offset));
+            }
             match committed {
                 Some((offset, epoch)) => slot.start_at(*offset, *epoch, seeks),
                 None => {
@@ -119,7 +123,7 @@ fn take_committed(slot: &Slot, seeks: u64, answer: &Answer) -> bool {
         }
         Err(code) if Remedy::of(*code) == Remedy::Fatal => {
             let error = ClientError::broker("OffsetFetch", slot.id.to_string(), *code);
-            slot.fail(ConsumerError::Client(error));
+            slot.fail_since(ConsumerError::Client(error), seeks);
             true
         }
         Err(_) => false,
