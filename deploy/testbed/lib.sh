@@ -36,6 +36,8 @@ controller_port() { echo $((kafka_port + 100 * ($1 - 1) + 1)); } # 19093, 19193,
 sasl_port() { echo $((kafka_port + 100 * ($1 - 1) + 2)); }       # 19094, 19194, 19294
 ssl_port() { echo $((kafka_port + 100 * ($1 - 1) + 3)); }        # 19095, 19195, 19295
 sasl_ssl_port() { echo $((kafka_port + 100 * ($1 - 1) + 4)); }   # 19096, 19196, 19296
+proxied_port() { echo $((kafka_port + 100 * ($1 - 1) + 5)); }    # 19097, 19197, 19297
+proxy_port() { echo $((kafka_port + 100 * ($1 - 1) + 6)); }      # 19098, 19198, 19298: left to a test's proxy
 node_home() { echo "$dir/kafka-$1"; }
 every_node() { seq 1 "$kafka_nodes"; }
 
@@ -157,10 +159,12 @@ P
 }
 
 write_properties() { # write_properties N
-  local n=$1 home clients replicas insync voters='' i
+  local n=$1 home clients proxied replicas insync voters='' i
   home=$(node_home "$n")
   clients=PLAINTEXT://127.0.0.1:$(client_port "$n"),SASL_PLAINTEXT://127.0.0.1:$(sasl_port "$n")
   clients+=,SSL://127.0.0.1:$(ssl_port "$n"),SASL_SSL://127.0.0.1:$(sasl_ssl_port "$n")
+  # Who comes by way of a proxy is told to come back that way.
+  proxied=PROXIED://127.0.0.1:
   replicas=$((kafka_nodes < 3 ? kafka_nodes : 3))
   insync=$((replicas < 3 ? 1 : 2))
   for i in $(every_node); do voters+=${voters:+,}$i@127.0.0.1:$(controller_port "$i"); done
@@ -168,10 +172,10 @@ write_properties() { # write_properties N
 process.roles=broker,controller
 node.id=$n
 controller.quorum.voters=$voters
-listeners=$clients,CONTROLLER://127.0.0.1:$(controller_port "$n")
-advertised.listeners=$clients
+listeners=$clients,$proxied$(proxied_port "$n"),CONTROLLER://127.0.0.1:$(controller_port "$n")
+advertised.listeners=$clients,$proxied$(proxy_port "$n")
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL,PROXIED:PLAINTEXT
 log.dirs=$home/data
 num.partitions=3
 default.replication.factor=$replicas
@@ -201,7 +205,8 @@ start_kafka() { # start_kafka N: on its storage, which format_kafka has made
   local n=$1 home port
   home=$(node_home "$n")
   alive "$home/pid" && return 0
-  for port in $(client_port "$n") $(controller_port "$n") $(sasl_port "$n") $(ssl_port "$n") $(sasl_ssl_port "$n"); do
+  for port in $(client_port "$n") $(controller_port "$n") $(sasl_port "$n") $(ssl_port "$n") $(sasl_ssl_port "$n") \
+    $(proxied_port "$n"); do
     port_open "$port" && die "port $port, which Kafka node $n needs, is taken; choose others with KAFKA_PORT"
   done
   detached "$home/pid" "$home/kafka.log" java "-Xmx$kafka_heap" -cp "$dir/kafka-lib/*" \
@@ -225,6 +230,8 @@ print_env() {
   echo "export KAFKA_SASL_PLAINTEXT_SERVERS=$(servers sasl_port)"
   echo "export KAFKA_SSL_SERVERS=$(servers ssl_port)"
   echo "export KAFKA_SASL_SSL_SERVERS=$(servers sasl_ssl_port)"
+  echo "export KAFKA_PROXIED_SERVERS=$(servers proxied_port)"
+  echo "export KAFKA_PROXY_SERVERS=$(servers proxy_port)"
   echo "export KAFKA_SSL_CERTIFICATE=$dir/kafka-tls/certificate.pem"
   echo "export KAFKA_SASL_USERNAME=$sasl_user"
   echo "export KAFKA_SASL_PASSWORD=$sasl_password"
