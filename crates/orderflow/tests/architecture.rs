@@ -78,9 +78,13 @@ fn relative(path: &Path) -> String {
     path.to_string_lossy().replace('\\', "/")
 }
 
-fn manifests() -> Vec<Manifest> {
+/// The crates' manifests: those of the workspace, or those that it leaves out.
+fn manifests_that_are(left_out: bool) -> Vec<Manifest> {
+    let excluded = manifest::excluded(&read(&root().join("Cargo.toml")))
+        .unwrap_or_else(|problem| panic!("Cargo.toml: {problem}"));
     entries(&root().join("crates"))
         .iter()
+        .filter(|folder| excluded.contains(&relative(folder)) == left_out)
         .map(|folder| folder.join("Cargo.toml"))
         .filter(|path| path.is_file())
         .map(|path| {
@@ -88,6 +92,10 @@ fn manifests() -> Vec<Manifest> {
                 .unwrap_or_else(|problem| panic!("{}: {problem}", relative(&path)))
         })
         .collect()
+}
+
+fn manifests() -> Vec<Manifest> {
+    manifests_that_are(false)
 }
 
 /// The Rust files of all crates whose path inside the crate satisfies `wanted`, each with its path and text.
@@ -127,6 +135,12 @@ fn drivers_stay_behind_their_layer() {
 #[test]
 fn every_crate_takes_the_workspace_lints() {
     assert_none(manifest::without_workspace_lints(&manifests()));
+}
+
+#[test]
+fn what_lies_outside_of_the_workspace_stays_outside() {
+    let outsiders = manifests_that_are(true);
+    assert_none(manifest::outsiders_let_in(&outsiders, &manifests()));
 }
 
 #[test]

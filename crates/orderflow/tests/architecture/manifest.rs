@@ -40,6 +40,7 @@ pub(crate) struct Manifest {
     dependencies: Vec<Dependency>,
     features: BTreeMap<String, Vec<String>>,
     workspace_lints: bool,
+    unpublished: bool,
 }
 
 impl Manifest {
@@ -62,6 +63,8 @@ impl Manifest {
             features: features_in(&table),
             workspace_lints: lookup(&table, &["lints", "workspace"]).and_then(Value::as_bool)
                 == Some(true),
+            unpublished: lookup(&table, &["package", "publish"]).and_then(Value::as_bool)
+                == Some(false),
         })
     }
 
@@ -173,6 +176,52 @@ pub(crate) fn wrong_arrows(manifests: &[Manifest]) -> Vec<String> {
                  a test of both together belongs in crates/{BINARY}/tests",
                 manifest.name
             ));
+        }
+    }
+    problems
+}
+
+/// The folders that the workspace's manifest leaves out of it.
+pub(crate) fn excluded(workspace: &str) -> Result<Vec<String>, String> {
+    let table: Table = workspace
+        .parse()
+        .map_err(|error| format!("not TOML: {error}"))?;
+    let folders = lookup(&table, &["workspace", "exclude"]).and_then(Value::as_array);
+    let folders = folders.into_iter().flatten();
+    Ok(folders
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect())
+}
+
+/// Packages outside of the workspace, which may pull in what nothing else here may, that someone could come to depend on or that see more than the client.
+pub(crate) fn outsiders_let_in(outsiders: &[Manifest], members: &[Manifest]) -> Vec<String> {
+    let mut problems = Vec::new();
+    for outsider in outsiders {
+        let name = outsider.name.as_str();
+        if !outsider.unpublished {
+            problems.push(format!(
+                "`{name}` lies outside of the workspace and lacks `publish = false`"
+            ));
+        }
+        for member in members {
+            let of = member.name.as_str();
+            let seen = |kind| member.all_names(kind).any(|dependency| dependency == name);
+            if seen(Kind::Built) || seen(Kind::Dev) {
+                problems.push(format!(
+                    "`{of}` must not depend on `{name}`, which lies outside of the workspace for what it pulls in"
+                ));
+            }
+            if of != "kafka-client"
+                && outsider
+                    .dependencies
+                    .iter()
+                    .any(|dependency| dependency.name == of)
+            {
+                problems.push(format!(
+                    "`{name}` must not depend on `{of}`: of ours it measures `kafka-client` only"
+                ));
+            }
         }
     }
     problems
@@ -338,6 +387,35 @@ mod tests {
                 "{bad}"
             );
         }
+    }
+
+    #[test]
+    fn what_the_workspace_leaves_out_is_read_off_its_manifest() {
+        let text = "[workspace]\nmembers = [\"crates/*\"]\nexclude = [\"crates/out\"]";
+        assert_eq!(excluded(text).unwrap(), ["crates/out"]);
+        assert!(excluded("[workspace]").unwrap().is_empty());
+        assert!(excluded("[workspace").is_err());
+    }
+
+    #[test]
+    fn an_outsider_stays_outside() {
+        let members = [parse("kafka-client", ""), parse("kafka-wire", "")];
+        let good = "publish = false\n[dependencies]\nkafka-client = {}\nrdkafka = \"0\"";
+        assert_eq!(
+            outsiders_let_in(&[parse("out", good)], &members),
+            Vec::<String>::new()
+        );
+
+        let published = parse("out", "");
+        assert_eq!(outsiders_let_in(&[published], &members).len(), 1);
+        let nosy = parse("out", "publish = false\n[dependencies]\nkafka-wire = {}");
+        assert_eq!(outsiders_let_in(&[nosy], &members).len(), 1);
+        let let_in = [parse("kafka-wire", "[dev-dependencies]\nout = {}")];
+        let problems = outsiders_let_in(&[parse("out", good)], &let_in);
+        assert!(
+            problems[0].contains("`kafka-wire` must not depend on `out`"),
+            "{problems:?}"
+        );
     }
 
     #[test]
