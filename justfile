@@ -32,13 +32,9 @@ soak:
     deploy/testbed/down
     eval "$(KAFKA_NODES=3 deploy/testbed/up)" && PROFILE=release bash .ci/ignored-tests run soak
 
-# Producing to a real Kafka, by record size; arguments: runs
-bench-produce *arguments:
-    eval "$(deploy/testbed/up)" && cargo run --release -p kafka-client --example produce_bench -- {{ arguments }}
-
-# Consuming from a real Kafka, and the time from send to poll; arguments: records, bytes of a value
-bench-consume *arguments:
-    eval "$(deploy/testbed/up)" && cargo run --release -p kafka-client --example consume_bench -- {{ arguments }}
+# Our Kafka client beside others on the test bed, one table: about 20 minutes, with --quick 3; --help tells the other arguments
+bench-client *arguments:
+    eval "$(deploy/testbed/up)" && cargo run --release --manifest-path crates/peer-bench/Cargo.toml -- table {{ arguments }}
 
 # From POST to SHIPPED on an idle pipeline, the time to be ready, the memory: embedded, then on real servers
 bench-latency:
