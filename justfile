@@ -34,7 +34,7 @@ soak:
 
 # Our Kafka client beside others on the test bed, one table: about 20 minutes, with --quick 3; --help tells the other arguments
 bench-client *arguments:
-    eval "$(deploy/testbed/up)" && cargo run --release --manifest-path crates/peer-bench/Cargo.toml -- table {{ arguments }}
+    eval "$(deploy/testbed/up)" && cargo run --release --manifest-path crates/peer-bench/Cargo.toml --target-dir target/peer-bench -- table {{ arguments }}
 
 # From POST to SHIPPED on an idle pipeline, the time to be ready, the memory: embedded, then on real servers
 bench-latency:

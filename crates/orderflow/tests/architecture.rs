@@ -107,7 +107,8 @@ fn sources(wanted: impl Fn(&str) -> bool) -> Vec<(String, String)> {
         .filter(|path| {
             let inside = path.strip_prefix(&crates).expect("it lies under crates");
             let inside: PathBuf = inside.components().skip(1).collect();
-            wanted(&inside.to_string_lossy().replace('\\', "/"))
+            // A package outside of the workspace may have a target folder of its own.
+            !inside.starts_with("target") && wanted(&inside.to_string_lossy().replace('\\', "/"))
         })
         .map(|path| (relative(&path), read(&path)))
         .collect()
