@@ -171,6 +171,8 @@ write_properties() { # write_properties N
   cat >"$home/server.properties" <<P
 process.roles=broker,controller
 node.id=$n
+broker.rack=rack-$n
+replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector
 controller.quorum.voters=$voters
 listeners=$clients,$proxied$(proxied_port "$n"),CONTROLLER://127.0.0.1:$(controller_port "$n")
 advertised.listeners=$clients,$proxied$(proxy_port "$n")

@@ -78,6 +78,8 @@ impl FromStr for TraceParent {
         // A later version may say more behind these four (section 3.2.4); version 00 may not.
         let right =
             version != 0xff && (version != 0 || parts.next().is_none()) && trace != 0 && span != 0;
+        // Version 00 has no flag but this one; whoever passes the trace on clears the others (section 3.2.2.5).
+        let flags = flags & Self::SAMPLED;
         right
             .then_some(Self { trace, span, flags })
             .ok_or(TraceParentError)
@@ -119,6 +121,55 @@ mod tests {
             "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
+        ] {
+            assert!(wrong.parse::<TraceParent>().is_err(), "{wrong}");
+        }
+    }
+
+    /// The cases of the W3C's own test suite for `traceparent`, as far as they concern one value.
+    #[test]
+    fn reads_and_refuses_what_the_specifications_tests_do() {
+        const TRACE: &str = "12345678901234567890123456789012";
+        const SPAN: &str = "1234567890123456";
+        for (right, passed_on) in [
+            (format!("00-{TRACE}-{SPAN}-01"), "01"),
+            (format!("00-{TRACE}-{SPAN}-00"), "00"),
+            (format!("00-{TRACE}-{SPAN}-ff"), "01"),
+            (format!("00-{TRACE}-{SPAN}-02"), "00"),
+            (format!("cc-{TRACE}-{SPAN}-01"), "01"),
+            (
+                format!("cc-{TRACE}-{SPAN}-01-what-the-future-will-be-like"),
+                "01",
+            ),
+        ] {
+            let parsed: TraceParent = right.parse().unwrap();
+            let expected = format!("00-{TRACE}-{SPAN}-{passed_on}");
+            assert_eq!(parsed.to_string(), expected, "{right}");
+        }
+        for wrong in [
+            format!("cc-{TRACE}-{SPAN}-01.what-the-future-will-not-be-like"),
+            format!("ff-{TRACE}-{SPAN}-01"),
+            format!("00-{TRACE}-{SPAN}-01.{SPAN}"),
+            format!("00-{TRACE}-{SPAN}-01-what-the-future-will-be-like"),
+            format!(".0-{TRACE}-{SPAN}-01"),
+            format!("0.-{TRACE}-{SPAN}-01"),
+            format!("000-{TRACE}-{SPAN}-01"),
+            format!("0-{TRACE}-{SPAN}-01"),
+            format!("00-{}-{SPAN}-01", "0".repeat(32)),
+            format!("00-.{}-{SPAN}-01", &TRACE[1..]),
+            format!("00-{TRACE}3-{SPAN}-01"),
+            format!("00-{}-{SPAN}-01", &TRACE[1..]),
+            format!("00-{TRACE}-{}-01", "0".repeat(16)),
+            format!("00-{TRACE}-.{}-01", &SPAN[1..]),
+            format!("00-{TRACE}-{SPAN}7-01"),
+            format!("00-{TRACE}-{}-01", &SPAN[1..]),
+            format!("00-{TRACE}-{SPAN}-.0"),
+            format!("00-{TRACE}-{SPAN}-0."),
+            format!("00-{TRACE}-{SPAN}-001"),
+            format!("00-{TRACE}-{SPAN}-1"),
+            format!("00-{TRACE}-{SPAN}-0A"),
+            format!("00-{TRACE}-{SPAN}-+1"),
+            format!("00-{TRACE}-{SPAN}"),
         ] {
             assert!(wrong.parse::<TraceParent>().is_err(), "{wrong}");
         }

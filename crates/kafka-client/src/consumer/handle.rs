@@ -103,6 +103,12 @@ impl PartitionConsumer {
         self.slot.lock().high_watermark
     }
 
+    /// The replica that the partition is read from, if that is one in this client's rack which the leader named; none while it is
+    /// read from the leader (KIP-392).
+    pub fn preferred_read_replica(&self) -> Option<i32> {
+        self.slot.lock().preferred.map(|(node, _)| node)
+    }
+
     /// How many offsets there are between the position and the high watermark, as of the last fetch; none before it.
     pub fn lag(&self) -> Option<i64> {
         self.slot.lock().lag()

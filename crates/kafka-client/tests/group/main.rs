@@ -6,6 +6,7 @@ mod faults;
 mod java;
 mod kit;
 mod reading;
+mod real_only;
 mod rebalances;
 mod scenarios;
 
