@@ -20,6 +20,7 @@ use crate::sasl;
 use crate::security::{Sasl, Security};
 use crate::stream::{self, Transport, WireStream};
 use crate::tls::{self, TlsProblem};
+use crate::versions;
 
 /// The least time between two authentications of a connection.
 const LEAST_RENEWAL: Duration = Duration::from_millis(1100);
@@ -113,7 +114,7 @@ impl Connection {
             options.max_response_bytes,
             Arc::clone(&options.client_id),
         );
-        messenger.sync_versions().await.map_err(|e| {
+        versions::agree(&mut messenger).await.map_err(|e| {
             let error = WireError::from_sync_versions(e, &address);
             closing.explain(error, security.tls().is_some())
         })?;

@@ -3,7 +3,7 @@
 //! # Layout
 //!
 //! - [`Connection`] is a TCP connection on which requests are pipelined and every request has a deadline. It stands on
-//!   rskafka's `Messenger`, which does framing, correlation and version negotiation.
+//!   rskafka's `Messenger`, which does framing and correlation.
 //! - [`Security`] says whether it is encrypted (TLS) and who the client is (SASL).
 //! - [`api`] is the table of the APIs this crate speaks: key, versions, first flexible version, one line each.
 //! - [`shape`] keeps a message that claims more than it has from filling the memory.
@@ -24,6 +24,7 @@ pub mod shape;
 mod stream;
 mod tls;
 mod varint;
+mod versions;
 
 pub use api::ApiRequest;
 pub use connection::{ConnectOptions, Connection};

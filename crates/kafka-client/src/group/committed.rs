@@ -13,30 +13,26 @@ use crate::backoff::Backoff;
 use crate::consumer::{ConsumerError, IsolationLevel, Slot, Start, TopicPartition};
 use crate::error::{ClientError, Remedy};
 
+/// The count of seeks of a new slot. Its holder may seek before the committed offset is even asked for, and that wins.
+const NOT_SOUGHT: u64 = 0;
+
 /// Gives newly assigned partitions their committed offsets; asks again until each has its answer or is gone.
-pub(super) async fn fetch(context: Arc<Context>, slots: Vec<Arc<Slot>>) {
-    let mut waiting: Vec<_> = slots
-        .into_iter()
-        .map(|slot| {
-            let seeks = slot.lock().seeks;
-            (slot, seeks)
-        })
-        .collect();
+pub(super) async fn fetch(context: Arc<Context>, mut waiting: Vec<Arc<Slot>>) {
     let mut backoff = Backoff::default();
     loop {
-        waiting.retain(|(slot, _)| !slot.ending.is_cancelled() && !slot.released.is_cancelled());
+        waiting.retain(|slot| !slot.ending.is_cancelled() && !slot.released.is_cancelled());
         if waiting.is_empty() {
             return;
         }
         match ask_committed(&context, &waiting).await {
-            Ok(answers) => waiting.retain(|(slot, seeks)| {
+            Ok(answers) => waiting.retain(|slot| {
                 let answer = answers.get(&slot.id);
-                !answer.is_some_and(|answer| take_committed(slot, *seeks, answer))
+                !answer.is_some_and(|answer| take_committed(slot, answer))
             }),
             Err(error) if error.is_retriable() => context.failed("fetching offsets", &error),
             Err(error) => {
-                for (slot, seeks) in waiting {
-                    slot.fail_since(ConsumerError::Client(error.clone()), seeks);
+                for slot in waiting {
+                    slot.fail_since(ConsumerError::Client(error.clone()), NOT_SOUGHT);
                 }
                 return;
             }
@@ -53,12 +49,9 @@ type Answer = Result<Option<(i64, i32)>, ResponseError>;
 
 type Committed = BTreeMap<TopicPartition, Answer>;
 
-async fn ask_committed(
-    context: &Context,
-    slots: &[(Arc<Slot>, u64)],
-) -> Result<Committed, ClientError> {
+async fn ask_committed(context: &Context, slots: &[Arc<Slot>]) -> Result<Committed, ClientError> {
     let mut topics: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
-    for (slot, _) in slots {
+    for slot in slots {
         topics
             .entry(&slot.id.topic)
             .or_default()
@@ -102,7 +95,7 @@ async fn ask_committed(
 }
 
 /// Returns whether that was an answer that needs no other.
-fn take_committed(slot: &Slot, seeks: u64, answer: &Answer) -> bool {
+fn take_committed(slot: &Slot, answer: &Answer) -> bool {
     match answer {
         Ok(committed) => {
             {
@@ -111,10 +104,10 @@ fn take_committed(slot: &Slot, seeks: u64, answer: &Answer) -> bool {
                 state.committed = state.committed.or(committed.map(|(offset, _)| offset));
             }
             match committed {
-                Some((offset, epoch)) => slot.start_at(*offset, *epoch, seeks),
+                Some((offset, epoch)) => slot.start_at(*offset, *epoch, NOT_SOUGHT),
                 None => {
                     let mut state = slot.lock();
-                    if state.seeks == seeks {
+                    if state.seeks == NOT_SOUGHT {
                         state.start = Start::NeedsReset(None);
                     }
                 }
@@ -123,7 +116,7 @@ fn take_committed(slot: &Slot, seeks: u64, answer: &Answer) -> bool {
         }
         Err(code) if Remedy::of(*code) == Remedy::Fatal => {
             let error = ClientError::broker("OffsetFetch", slot.id.to_string(), *code);
-            slot.fail_since(ConsumerError::Client(error), seeks);
+            slot.fail_since(ConsumerError::Client(error), NOT_SOUGHT);
             true
         }
         Err(_) => false,
