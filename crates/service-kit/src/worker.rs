@@ -61,6 +61,9 @@ impl Worker {
         let mut config = GroupConfig {
             session_timeout: SESSION,
             heartbeat_interval: HEARTBEAT,
+            // A batch is tried until it is done, however long the store or a leader is away, and each attempt has a bound of
+            // its own. Giving the partitions up meanwhile would only hold up the healthy ones: the next owner has the same store.
+            max_poll_interval: Duration::MAX,
             ..GroupConfig::new(group, reactions.topics())
         };
         // What was published before the group first committed is work as well.

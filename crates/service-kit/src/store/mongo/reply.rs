@@ -6,9 +6,11 @@ use mongodb::bson::{Bson, Document as BsonDocument};
 pub(super) const DUPLICATE_KEY: i32 = 11000;
 
 /// Codes of errors that pass by themselves: from the list of retryable errors in MongoDB's
-/// "Retryable Writes" specification, and write conflicts, time-outs and a set without majority.
-const PASSING: [i32; 18] = [
-    6, 7, 50, 64, 89, 91, 100, 112, 134, 189, 262, 9001, 10107, 11600, 11602, 13388, 13435, 13436,
+/// "Retryable Writes" specification, and write conflicts, time-outs and a set without majority; also a role that was taken
+/// away (13) and a full disk (14031), which somebody will mend: no document is at fault.
+const PASSING: [i32; 20] = [
+    6, 7, 13, 50, 64, 89, 91, 100, 112, 134, 189, 262, 9001, 10107, 11600, 11602, 13388, 13435,
+    13436, 14031,
 ];
 
 /// Whether an error with this code is about the server's state and not about the request.
@@ -82,7 +84,25 @@ fn whole(document: &BsonDocument, field: &str) -> Option<i64> {
 mod tests {
     use mongodb::bson::doc;
 
-    use super::{DUPLICATE_KEY, updated};
+    use super::{DUPLICATE_KEY, passes, updated};
+
+    #[test]
+    fn what_is_wrong_with_the_server_passes_and_what_is_wrong_with_a_document_does_not() {
+        for (name, code) in [
+            ("Unauthorized", 13),
+            ("NotWritablePrimary", 10107),
+            ("OutOfDiskSpace", 14031),
+        ] {
+            assert!(passes(code), "{name}");
+        }
+        for (name, code) in [
+            ("BadValue", 2),
+            ("DocumentValidationFailure", 121),
+            ("DuplicateKey", DUPLICATE_KEY),
+        ] {
+            assert!(!passes(code), "{name}");
+        }
+    }
 
     #[test]
     fn the_answer_says_which_statements_failed() {
