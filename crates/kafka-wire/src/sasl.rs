@@ -48,7 +48,7 @@ pub(crate) async fn authenticate(
     let mut lifetime = None;
     loop {
         if let Some(challenge) = &challenge {
-            exchange.check_iterations(challenge)?;
+            exchange.check_challenge(challenge)?;
         }
         let mut answer = Cursor::new(Vec::new());
         let state = session
@@ -124,9 +124,16 @@ impl Exchange<'_> {
         }
     }
 
-    /// Refuses a first message of a SCRAM server that asks for too little or too much work (`r=…,s=…,i=4096`).
-    fn check_iterations(&self, challenge: &[u8]) -> Result<(), WireError> {
-        if self.mechanism == SaslMechanism::Plain || !challenge.starts_with(b"r=") {
+    /// Refuses what a SCRAM server may not send: a message that is not `x=…,x=…` (on which `rsasl` panics), and a first message
+    /// (`r=…,s=…,i=4096`) that asks for too little or too much work.
+    fn check_challenge(&self, challenge: &[u8]) -> Result<(), WireError> {
+        if self.mechanism == SaslMechanism::Plain {
+            return Ok(());
+        }
+        if !is_attributes(challenge) {
+            return Err(self.failed("the broker's message is not one of SCRAM's".to_owned()));
+        }
+        if !challenge.starts_with(b"r=") {
             return Ok(());
         }
         let iterations = iterations(challenge);
@@ -157,6 +164,13 @@ impl Exchange<'_> {
             reason,
         }
     }
+}
+
+/// Whether a message is one letter, `=` and a value, again and again, with commas between (RFC 5802).
+fn is_attributes(message: &[u8]) -> bool {
+    message
+        .split(|byte| *byte == b',')
+        .all(|attribute| matches!(attribute, [letter, b'=', ..] if letter.is_ascii_alphabetic()))
 }
 
 /// The attribute `i` of a SCRAM server's first message (RFC 5802).

@@ -35,6 +35,8 @@ pub(crate) enum Sasl {
     PlainSilent,
     /// SCRAM-SHA-256 that asks for so many iterations, and then forges its proof.
     Forged { iterations: u64 },
+    /// Offers SCRAM-SHA-256 and answers the first and the last message with these.
+    Scripted([&'static str; 2]),
 }
 
 /// What the first bytes meet.
@@ -186,7 +188,7 @@ fn handshake(sasl: Sasl, wanted: &str) -> SaslHandshakeResponse {
             return SaslHandshakeResponse::default().with_error_code(code);
         }
         Sasl::Plain | Sasl::PlainSilent | Sasl::Sessions { .. } => "PLAIN",
-        Sasl::Forged { .. } => "SCRAM-SHA-256",
+        Sasl::Forged { .. } | Sasl::Scripted(_) => "SCRAM-SHA-256",
     };
     let response =
         SaslHandshakeResponse::default().with_mechanisms(vec![StrBytes::from_static_str(offered)]);
@@ -199,20 +201,26 @@ fn handshake(sasl: Sasl, wanted: &str) -> SaslHandshakeResponse {
 
 fn authenticate(sasl: Sasl, bytes: &[u8]) -> SaslAuthenticateResponse {
     let response = SaslAuthenticateResponse::default();
-    let Sasl::Forged { iterations } = sasl else {
+    if !matches!(sasl, Sasl::Forged { .. } | Sasl::Scripted(_)) {
         if bytes == b"\0alice\0secret" {
             return response;
         }
         return response
             .with_error_code(ResponseError::SaslAuthenticationFailed.code())
             .with_error_message(Some(StrBytes::from_static_str("who are you, alice?")));
-    };
+    }
     let text = std::str::from_utf8(bytes).unwrap();
-    let nonce = text.split(',').find_map(|a| a.strip_prefix("r=")).unwrap();
-    let answer = if text.contains("p=") {
-        format!("v={}=", "A".repeat(43))
-    } else {
-        format!("r={nonce}more,s=QSXCR+Q6sek8bf92,i={iterations}")
+    // A nonce may hold any printable character but a comma, `p=` too.
+    let attribute = |name| text.split(',').find_map(|a| a.strip_prefix(name));
+    let nonce = attribute("r=").unwrap();
+    let last = attribute("p=").is_some();
+    let answer = match sasl {
+        Sasl::Scripted([first, _]) if !last => first.replace("NONCE", nonce),
+        Sasl::Scripted([_, answer]) => answer.to_owned(),
+        Sasl::Forged { iterations } if !last => {
+            format!("r={nonce}more,s=QSXCR+Q6sek8bf92,i={iterations}")
+        }
+        _ => format!("v={}=", "A".repeat(43)),
     };
     response.with_auth_bytes(Bytes::from(answer))
 }

@@ -194,6 +194,28 @@ async fn a_scram_broker_has_to_prove_itself_and_may_not_ask_for_any_amount_of_wo
     }
 }
 
+#[tokio::test]
+async fn a_scram_broker_that_sends_no_scram_is_told_so() {
+    let first = "r=NONCEmore,s=QSXCR+Q6sek8bf92,i=4096";
+    for script in [
+        ["", ""],
+        ["r", ""],
+        ["r=NONCEmore,,i=4096", ""],
+        ["r=NONCEmore,s,i=4096", ""],
+        [first, ""],
+        [first, "v"],
+        [first, ",v=abcd"],
+    ] {
+        let port = start(Surface::Plaintext, broker::Sasl::Scripted(script)).await;
+        let scram = Security::default().with_sasl(Sasl::scram_sha_256("alice", "secret"));
+        let error = refusal("localhost", port, scram).await;
+        assert!(
+            matches!(&error, WireError::Sasl { reason, .. } if reason.contains("not one of SCRAM's")),
+            "{script:?}: {error}"
+        );
+    }
+}
+
 /// Sends requests without a pause until the broker says that the client authenticated again, or one fails.
 async fn until_renewed(connection: Arc<Connection>, generation: i32) -> Result<(), WireError> {
     loop {
