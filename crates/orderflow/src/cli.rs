@@ -18,7 +18,8 @@ Exit codes: 0 done, or stopped as told by Ctrl-C or SIGTERM; 1 failed, or did no
 /// Without a command it runs all of it in this process, on an embedded broker and store unless KAFKA_BOOTSTRAP_SERVERS
 /// and MONGODB_URI name real ones.
 #[derive(Debug, Parser)]
-#[command(name = "orderflow", version, about, after_help = EXIT_CODES)]
+// The settings of a command stand behind it; before it they would be taken for those of everything, and ignored.
+#[command(name = "orderflow", version, about, after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
 pub struct Cli {
     /// What to do; without it, everything in one process.
     #[command(subcommand)]
@@ -182,6 +183,13 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_setting_before_the_command_is_refused_and_not_ignored() {
+        let misplaced = ["orderflow", "--processing-time", "1s", "serve", "payment"];
+        let error = Cli::try_parse_from(misplaced).unwrap_err().to_string();
+        assert!(error.contains("serve"), "{error}");
     }
 
     #[test]

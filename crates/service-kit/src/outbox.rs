@@ -75,6 +75,8 @@ pub struct Relay<T: OutboxDocument> {
     search_interval: Duration,
     /// What the last search in between found.
     found: BTreeSet<T::Id>,
+    /// Where the walk through the backlog goes on; none at its beginning.
+    walked: Option<T::Id>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +118,7 @@ impl<T: OutboxDocument> Relay<T> {
                 overflow,
                 search_interval: SEARCH,
                 found: BTreeSet::new(),
+                walked: None,
             },
             outbox,
         )
@@ -199,44 +202,45 @@ impl<T: OutboxDocument> Relay<T> {
     /// Whether the store holds something unpublished that it held at the search before, too. What is there for the first
     /// time may be on its way through the queue, or in the hands of another replica.
     async fn find_left_behind(&mut self) -> Result<bool, RelayError> {
-        let listing = self.list_unpublished().await?;
+        let listing = self.list_unpublished(None).await?;
         let ids = listing.items.iter().map(|found| found.document.id());
         let before = std::mem::replace(&mut self.found, ids.collect());
         Ok(!self.found.is_disjoint(&before))
     }
 
-    /// Publishes what the store says is unpublished. Returns whether there may be more.
+    /// Publishes the next of what the store says is unpublished. Returns whether there is more. It is a walk and not a look at
+    /// the first ones again and again, for those may be just the ones that cannot be published.
     async fn publish_backlog(&mut self) -> Result<bool, RelayError> {
-        // These are in the store as well; left in the queue they would be published twice.
-        while self.queue.try_recv().is_ok() {}
-        let listing = self.list_unpublished().await?;
-        let more = listing.next.is_some();
+        if self.walked.is_none() {
+            // These are in the store as well; left in the queue they would be published twice.
+            while self.queue.try_recv().is_ok() {}
+        }
+        let listing = self.list_unpublished(self.walked.as_ref()).await?;
         if !listing.items.is_empty() {
             tracing::info!(
                 documents = listing.items.len(),
-                more,
+                more = listing.next.is_some(),
                 "publishing what was left unpublished"
             );
         }
         let documents = listing.items.into_iter().map(|found| found.document);
-        let published = self.publish_all(documents.collect()).await?;
-        // The same that cannot be published would be listed again at once.
-        Ok(more && published > 0)
+        self.publish_all(documents.collect()).await?;
+        self.walked = listing.next;
+        Ok(self.walked.is_some())
     }
 
-    async fn list_unpublished(&self) -> Result<Listing<T>, StoreError> {
+    async fn list_unpublished(&self, after: Option<&T::Id>) -> Result<Listing<T>, StoreError> {
         let filter = Filter::all().and(T::UNPUBLISHED, true);
-        self.collection.list(&filter, None, BATCH).await
+        self.collection.list(&filter, after, BATCH).await
     }
 
-    /// Publishes the documents and removes their marks. Returns how many could be published.
-    async fn publish_all(&self, mut documents: Vec<T>) -> Result<usize, RelayError> {
+    /// Publishes the documents and removes the marks of those that could be published.
+    async fn publish_all(&self, mut documents: Vec<T>) -> Result<(), RelayError> {
         match self.send(&documents).await {
             Err(error) if error.is_of_document() => documents = self.send_each(documents).await?,
             sent => sent?,
         }
-        self.remove_marks(&documents).await?;
-        Ok(documents.len())
+        Ok(self.remove_marks(&documents).await?)
     }
 
     async fn send(&self, documents: &[T]) -> Result<(), RelayError> {

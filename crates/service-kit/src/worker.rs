@@ -13,6 +13,7 @@ use kafka_client::{
 };
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use error::WorkerError;
@@ -27,8 +28,9 @@ const CLOSE: Duration = Duration::from_secs(3);
 const SESSION: Duration = Duration::from_secs(6);
 /// A third of the session, so that two heartbeats may be lost.
 const HEARTBEAT: Duration = Duration::from_secs(2);
-/// How long after a group failed it is joined anew.
-const REJOIN: Duration = Duration::from_secs(1);
+/// The first and the longest wait before a group that failed is joined anew. Each time costs all members a rebalance, so what
+/// fails again at once, like a topic that may not be read, is tried less and less often.
+const REJOIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// Consumes a group's topics and has the reactions handle what arrives.
 #[derive(Debug)]
@@ -93,7 +95,9 @@ impl Worker {
     ///
     /// A [`WorkerError`] that [is final](WorkerError::is_final). After any other the group is joined anew.
     pub async fn run(&self, stop: CancellationToken) -> Result<(), WorkerError> {
+        let mut rejoin = REJOIN.0;
         while !stop.is_cancelled() {
+            let joined = Instant::now();
             let Err(error) = self.run_group(&stop).await else {
                 continue; // which it only does when it is stopped
             };
@@ -101,8 +105,11 @@ impl Worker {
                 return Err(error);
             }
             tracing::error!(group = %self.config.group_id, %error, "the group failed, joining it anew");
-            // What fails at once each time must not have the group rebalance without a pause.
-            stop.run_until_cancelled(tokio::time::sleep(REJOIN)).await;
+            if joined.elapsed() > REJOIN.1 {
+                rejoin = REJOIN.0;
+            }
+            stop.run_until_cancelled(tokio::time::sleep(rejoin)).await;
+            rejoin = (rejoin * 2).min(REJOIN.1);
         }
         Ok(())
     }

@@ -14,8 +14,8 @@ use contracts::Money;
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use service_kit::store::{
-    Collection, Document, EmbeddedStore, Filter, Index, Insert, Replace, Store, StoreError, Value,
-    Versioned,
+    Collection, Document, EmbeddedStore, Filter, Index, Insert, Listing, Replace, Store,
+    StoreError, Value, Versioned,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -734,6 +734,37 @@ mod mongo {
             let client = ::mongodb::Client::with_uri_str(&self.uri).await.unwrap();
             client.database(&self.name).drop().await.unwrap();
         }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[ignore = "needs MONGODB_URI: cargo test -p service-kit --test store_conformance -- --ignored"]
+    async fn a_document_that_cannot_be_read_hides_no_others() {
+        let database = Database::new("unreadable").await;
+        let tickets: Collection<Ticket> = database.store.collection(&database.name).unwrap();
+        tickets.insert_many(super::tickets([1, 4])).await.unwrap();
+        let client = ::mongodb::Client::with_uri_str(&database.uri)
+            .await
+            .unwrap();
+        let raw = client
+            .database(&database.name)
+            .collection::<::mongodb::bson::Document>(Ticket::COLLECTION);
+        for number in ["T00000", "T00002", "T00003", "T00005"] {
+            let other = ::mongodb::bson::doc! { "_id": number, "version": 1_i64, "status": "NEW" };
+            raw.insert_one(other).await.unwrap();
+        }
+        let new = Filter::all().and("status", "NEW");
+        let first = tickets.list(&new, None, 1).await.unwrap();
+        assert_eq!(first.items.len(), 1);
+        let second = tickets.list(&new, first.next.as_ref(), 1).await.unwrap();
+        let read = |listing: &Listing<Ticket>| listing.items[0].document.number.clone();
+        assert_eq!([read(&first), read(&second)], ["T00001", "T00004"]);
+        assert_eq!(second.next, None);
+        let unreadable = tickets.get(&"T00003".to_owned()).await.unwrap_err();
+        assert!(
+            matches!(&unreadable, StoreError::Document { id, .. } if id == "T00003"),
+            "{unreadable}"
+        );
+        database.drop().await;
     }
 
     async fn unavailable_soon(uri: &str) {

@@ -1,6 +1,6 @@
 //! Topics: create, delete, describe, list, add partitions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kafka_wire::ResponseError;
@@ -120,7 +120,8 @@ impl Admin {
         Ok(results)
     }
 
-    /// Creates the topics that do not exist, and waits until the brokers know of all of them.
+    /// Creates the topics that do not exist, and waits until the brokers know of all of them. Where all exist nothing is
+    /// created, so that a client without the permission to create may call it.
     ///
     /// # Errors
     ///
@@ -129,8 +130,26 @@ impl Admin {
         &self,
         topics: &[NewTopic],
     ) -> Result<Vec<(String, Ensured)>, ClientError> {
-        let mut ensured = Vec::with_capacity(topics.len());
-        for (topic, result) in self.create_topics(topics).await? {
+        let names: Vec<&str> = topics.iter().map(|t| t.name.as_str()).collect();
+        let there: BTreeSet<String> = self
+            .describe_topics(&names)
+            .await?
+            .into_iter()
+            .filter_map(|(topic, found)| found.is_ok().then_some(topic))
+            .collect();
+        let missing: Vec<NewTopic> = topics
+            .iter()
+            .filter(|topic| !there.contains(&topic.name))
+            .cloned()
+            .collect();
+        let mut ensured: Vec<_> = there
+            .into_iter()
+            .map(|topic| (topic, Ensured::AlreadyThere))
+            .collect();
+        if missing.is_empty() {
+            return Ok(ensured);
+        }
+        for (topic, result) in self.create_topics(&missing).await? {
             let outcome = match result {
                 Ok(()) => Ensured::Created,
                 Err(ClientError::Broker {
@@ -141,7 +160,6 @@ impl Admin {
             };
             ensured.push((topic, outcome));
         }
-        let names: Vec<&str> = topics.iter().map(|t| t.name.as_str()).collect();
         // They exist: a broker that does not know them yet will.
         let patience = self.patience().awaits_unknown();
         self.attempts("waiting for the new topics", patience, || async {

@@ -161,7 +161,8 @@ impl<T: Document> Collection<T> {
 
     /// The first `limit` documents for which the filter is true and whose id is behind `after`.
     ///
-    /// They come in the order of their ids, so a walk by `next` meets each document once.
+    /// They come in the order of their ids, so a walk by `next` meets each document once. One that cannot be read, since
+    /// another version wrote it or somebody changed it by hand, is left out and logged as an error.
     pub async fn list(
         &self,
         filter: &Filter,

@@ -33,8 +33,11 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, is_so: impl Fn()
     within(what, looking).await;
 }
 
-pub(crate) fn order(number: u8) -> OrderId {
-    OrderId::new(Timestamp::from_millis(1), [number; 10])
+/// Numbered orders are in order.
+pub(crate) fn order(number: u16) -> OrderId {
+    let mut random = [0; 10];
+    random[8..].copy_from_slice(&number.to_be_bytes());
+    OrderId::new(Timestamp::from_millis(1), random)
 }
 
 /// What is asked: an answer of so many bytes.

@@ -20,7 +20,7 @@ struct Note {
 }
 
 impl Note {
-    fn new(number: u8, bytes: usize) -> Self {
+    fn new(number: u16, bytes: usize) -> Self {
         Self {
             order_id: order(number),
             bytes,
@@ -89,7 +89,7 @@ impl Running {
         self.notes.insert(note.clone()).await.unwrap();
     }
 
-    async fn until_published(&self, number: u8) {
+    async fn until_published(&self, number: u16) {
         let published = || async {
             let note = self.notes.get(&order(number)).await.unwrap();
             !note.unwrap().document.unpublished
@@ -129,6 +129,20 @@ async fn a_document_that_is_too_large_does_not_keep_back_the_others() {
     relay.until_published(2).await;
     let kept = relay.notes.get(&order(1)).await.unwrap().unwrap();
     assert!(kept.document.unpublished);
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn documents_that_cannot_be_published_do_not_hide_those_behind_them() {
+    const LIMIT: usize = 600;
+    let bed = Bed::with_answers_up_to(LIMIT).await;
+    let relay = Running::start(&bed);
+    // More than the relay takes at once.
+    let many = 501;
+    let notes = (0..many).map(|number| Note::new(number, LIMIT));
+    relay.notes.insert_many(notes.collect()).await.unwrap();
+    relay.store(&Note::new(many, 1)).await;
+    relay.until_published(many).await;
     relay.stop().await;
 }
 

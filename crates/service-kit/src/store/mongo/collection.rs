@@ -143,7 +143,8 @@ impl<T: Document> Collection<T> {
                 [key] => doc! { "_id": key },
                 keys => doc! { "_id": { "$in": keys } },
             };
-            for document in self.find("get", query, chunk.len()).await? {
+            for stored in self.find("get", query, chunk.len()).await? {
+                let document = codec::decode::<T>(&self.shared.name, &stored)?;
                 found.insert(document.document.id(), document);
             }
         }
@@ -158,11 +159,31 @@ impl<T: Document> Collection<T> {
         limit: usize,
     ) -> Result<Listing<T>, StoreError> {
         self.prepare().await?;
-        let mut query = codec::query(filter);
-        if let Some(after) = after {
-            query.insert("_id", doc! { "$gt": after.to_string() });
+        let most = limit.saturating_add(1);
+        let mut items: Vec<Versioned<T>> = Vec::new();
+        let mut after = after.map(ToString::to_string);
+        loop {
+            let mut query = codec::query(filter);
+            if let Some(after) = &after {
+                query.insert("_id", doc! { "$gt": after });
+            }
+            let asked = most - items.len();
+            let page = self.find("list", query, asked).await?;
+            for stored in &page {
+                match codec::decode(&self.shared.name, stored) {
+                    Ok(item) => items.push(item),
+                    // One that cannot be read, of another version perhaps, must not hide the others.
+                    Err(error) => tracing::error!(%error, "left out of a list"),
+                }
+            }
+            after = page
+                .last()
+                .and_then(|last| codec::stored_id(last))
+                .map(str::to_owned);
+            if items.len() == most || page.len() < asked || after.is_none() {
+                break;
+            }
         }
-        let mut items = self.find("list", query, limit.saturating_add(1)).await?;
         let more = items.len() > limit;
         items.truncate(limit);
         let next = items.last().filter(|_| more).map(|last| last.document.id());
@@ -184,7 +205,7 @@ impl<T: Document> Collection<T> {
         operation: &'static str,
         query: BsonDocument,
         limit: usize,
-    ) -> Result<Vec<Versioned<T>>, StoreError> {
+    ) -> Result<Vec<RawDocumentBuf>, StoreError> {
         let shared = &self.shared;
         let place = shared.place(operation);
         let command = async {
@@ -200,11 +221,7 @@ impl<T: Document> Collection<T> {
                 .batch_size(batch);
             found.await?.try_collect::<Vec<_>>().await
         };
-        let found = place.within(shared.timeouts.operation, command).await?;
-        found
-            .iter()
-            .map(|stored| codec::decode(&shared.name, stored))
-            .collect()
+        place.within(shared.timeouts.operation, command).await
     }
 
     pub(in crate::store) async fn replace_many(
