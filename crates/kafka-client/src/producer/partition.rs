@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::batch::{Batch, Payload, growth, take};
 use super::delivery::BatchState;
 use super::error::ProduceError;
-use super::mailbox::Mailbox;
+use super::mailbox::{Listing, Mailbox};
 use super::memory::Memory;
 use super::record::TopicRecord;
 use super::sequencer::{Expired, Sequencer};
@@ -56,8 +56,9 @@ struct State {
     queue: Sequencer<Batch>,
     /// Where the leader's sender is told.
     mailbox: Option<Arc<Mailbox>>,
-    /// Whether the sender has this partition in its list, and whether it was told of a full batch since.
+    /// Whether the sender has this partition in its list, as which listing, and whether it was told of a full batch since.
     listed: bool,
+    listing: u64,
     told_full: bool,
     /// The broker that holds what is in flight.
     in_flight_on: i32,
@@ -82,6 +83,7 @@ impl Partition {
                 queue: Sequencer::default(),
                 mailbox: None,
                 listed: false,
+                listing: 0,
                 told_full: false,
                 in_flight_on: -1,
                 proven_on: None,
@@ -235,6 +237,7 @@ impl Partition {
             return;
         }
         state.mailbox = mailbox;
+        // Whatever list it is in: that listing counts no more.
         state.listed = false;
         state.told_full = false;
         // What waited to try the old leader again need not wait for the new one.
@@ -312,7 +315,11 @@ impl State {
             mailbox.wake();
         } else {
             self.listed = true;
-            mailbox.post(partition);
+            self.listing += 1;
+            mailbox.post(Listing {
+                partition: Arc::clone(partition),
+                number: self.listing,
+            });
         }
     }
 

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use super::batch::Payload;
 use super::error::ProduceError;
-use super::mailbox::Mailbox;
+use super::mailbox::{Listing, Mailbox};
 use super::partition::{Flight, Partition, Taken, Visit};
 use super::sequencer::{Answer, Identity};
 use super::shared::Shared;
@@ -48,7 +48,7 @@ pub(crate) struct Sender {
     shared: Arc<Shared>,
     mailbox: Arc<Mailbox>,
     /// The partitions that have something for this broker, or had at the last look.
-    list: Vec<Arc<Partition>>,
+    list: Vec<Listing>,
     /// Those of them whose batches go into the next request.
     chosen: Vec<usize>,
     connection: Option<Arc<Connection>>,
@@ -117,13 +117,13 @@ impl Sender {
     /// Fails what waits for a broker that will not have this client.
     fn give_up(&mut self, error: &ClientError) {
         self.mailbox.collect(&mut self.list);
-        for partition in &self.list {
+        for listing in &self.list {
             let failed = |_| ProduceError::Leader {
-                topic: Arc::clone(&partition.topic),
-                partition: partition.index,
+                topic: Arc::clone(&listing.partition.topic),
+                partition: listing.partition.index,
                 source: Box::new(error.clone()),
             };
-            partition.fail_all(failed, false, &self.shared.memory);
+            listing.fail_unsent(failed, &self.shared.memory);
         }
     }
 
@@ -170,8 +170,8 @@ impl Sender {
         chosen.clear();
         let (mut ready, mut open, mut look_again) = (false, false, None::<Instant>);
         let mut kept = 0;
-        list.retain(|partition| {
-            match partition.visit(mailbox, now, &shared.limits, &shared.memory) {
+        list.retain(|listing| {
+            match listing.visit(mailbox.node, now, &shared.limits, &shared.memory) {
                 Visit::Moved | Visit::Idle => false,
                 visit => {
                     match visit {
@@ -221,10 +221,10 @@ impl Sender {
         // Whoever did not fit this time is first the next time.
         let mut last = 0;
         for &index in &self.chosen {
-            let Some(partition) = self.list.get(index) else {
+            let Some(listing) = self.list.get(index) else {
                 continue;
             };
-            match partition.take(&self.mailbox, identity, &self.shared.limits) {
+            match listing.take(self.mailbox.node, identity, &self.shared.limits) {
                 Taken::Flight(flight) => {
                     let Some(passenger) = self.seal(flight) else {
                         continue;
@@ -355,3 +355,6 @@ fn topic_data(passengers: &[Passenger]) -> Vec<TopicProduceData> {
     }
     topics
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use super::{Limits, Partition, State};
 use crate::producer::batch::{Batch, Payload};
 use crate::producer::delivery::Ack;
 use crate::producer::error::ProduceError;
-use crate::producer::mailbox::Mailbox;
+use crate::producer::mailbox::Listing;
 use crate::producer::memory::Memory;
 use crate::producer::sequencer::{Answer, Ended, Identity, Next, Stamp};
 
@@ -22,7 +22,7 @@ const PROVEN_FOR: Duration = Duration::from_secs(300);
 /// What a sender finds in a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Visit {
-    /// Another sender's now.
+    /// Another sender's now, or listed anew by this one.
     Moved,
     /// Nothing to send.
     Idle,
@@ -50,18 +50,12 @@ pub(crate) enum Taken {
     Nothing,
 }
 
-impl Partition {
-    /// What there is for the sender that `mailbox` belongs to.
-    pub(crate) fn visit(
-        &self,
-        mailbox: &Arc<Mailbox>,
-        now: Instant,
-        limits: &Limits,
-        memory: &Memory,
-    ) -> Visit {
-        let mut guard = self.state.lock();
+impl Listing {
+    /// What there is for the sender to this node, in whose list this is.
+    pub(crate) fn visit(&self, node: i32, now: Instant, limits: &Limits, memory: &Memory) -> Visit {
+        let mut guard = self.partition.state.lock();
         let state = &mut *guard;
-        if !state.is_for(mailbox) {
+        if !state.is_listed_as(self.number) {
             return Visit::Moved;
         }
         let has_queued = state.queue.has_next();
@@ -73,7 +67,7 @@ impl Partition {
         if let Some(not_before) = state.not_before.filter(|t| *t > now) {
             return Visit::Blocked(Some(not_before));
         }
-        if !state.may_send_to(mailbox.node, limits) {
+        if !state.may_send_to(node, limits) {
             return Visit::Blocked(None);
         }
         if has_queued {
@@ -93,28 +87,23 @@ impl Partition {
     }
 
     /// Takes the next batch to send, closing the open one where nothing is in front of it.
-    pub(crate) fn take(
-        self: &Arc<Self>,
-        mailbox: &Arc<Mailbox>,
-        fresh: Identity,
-        limits: &Limits,
-    ) -> Taken {
-        let mut guard = self.state.lock();
+    pub(crate) fn take(&self, node: i32, fresh: Identity, limits: &Limits) -> Taken {
+        let mut guard = self.partition.state.lock();
         let state = &mut *guard;
-        if !state.is_for(mailbox) || !state.may_send_to(mailbox.node, limits) {
+        if !state.is_listed_as(self.number) || !state.may_send_to(node, limits) {
             return Taken::Nothing;
         }
         if !state.queue.has_next() && state.queue.len() == 0 {
             state.shut();
         }
-        let limit = state.limit(mailbox.node, limits);
+        let limit = state.limit(node, limits);
         match state.queue.next(fresh, limit) {
             Next::Send { key, stamp, batch } => {
                 let payload = std::mem::replace(&mut batch.payload, Payload::Out);
-                state.in_flight_on = mailbox.node;
+                state.in_flight_on = node;
                 state.told_full = false;
                 Taken::Flight(Flight {
-                    partition: Arc::clone(self),
+                    partition: Arc::clone(&self.partition),
                     key,
                     stamp,
                     payload,
@@ -125,6 +114,15 @@ impl Partition {
         }
     }
 
+    /// Fails what was never sent and waits for the sender in whose list this is.
+    pub(crate) fn fail_unsent(&self, error: impl Fn(bool) -> ProduceError, memory: &Memory) {
+        if self.partition.state.lock().is_listed_as(self.number) {
+            self.partition.fail_all(error, false, memory);
+        }
+    }
+}
+
+impl Partition {
     /// A flight has come back. `bytes` are the batch's, should it have to go again.
     pub(crate) fn land(
         self: &Arc<Self>,
@@ -217,10 +215,9 @@ fn finish(
 }
 
 impl State {
-    fn is_for(&self, mailbox: &Arc<Mailbox>) -> bool {
-        self.mailbox
-            .as_ref()
-            .is_some_and(|own| Arc::ptr_eq(own, mailbox))
+    /// Whether this listing is the latest, and so the present leader's.
+    fn is_listed_as(&self, number: u64) -> bool {
+        self.listed && self.listing == number
     }
 
     fn limit(&self, node: i32, limits: &Limits) -> usize {
