@@ -54,8 +54,10 @@ pub(crate) struct Sender {
     connection: Option<Arc<Connection>>,
     connecting: Option<Connecting>,
     reconnect: Backoff,
-    /// No request before this: the broker asked for it (KIP-219), or the last connection failed.
-    not_before: Option<Instant>,
+    /// No request before this: the broker asked for it, of the client and not of the connection (KIP-219).
+    throttled_until: Option<Instant>,
+    /// No attempt to connect before this: the last one failed.
+    reconnect_at: Option<Instant>,
     in_flight: FuturesUnordered<InFlight>,
 }
 
@@ -69,7 +71,8 @@ impl Sender {
             connection: None,
             connecting: None,
             reconnect: Backoff::default(),
-            not_before: None,
+            throttled_until: None,
+            reconnect_at: None,
             in_flight: FuturesUnordered::new(),
         }
     }
@@ -100,7 +103,7 @@ impl Sender {
         match result {
             Ok(connection) => {
                 self.reconnect.reset();
-                self.not_before = None;
+                self.reconnect_at = None;
                 self.connection = Some(connection);
             }
             Err(error) => {
@@ -108,7 +111,7 @@ impl Sender {
                 if error.is_authentication() {
                     self.give_up(&error);
                 }
-                self.not_before = Some(Instant::now() + self.reconnect.next());
+                self.reconnect_at = Some(Instant::now() + self.reconnect.next());
                 self.shared.cluster.request_refresh();
             }
         }
@@ -135,8 +138,9 @@ impl Sender {
             if self.in_flight.len() >= self.shared.limits.max_in_flight {
                 return None;
             }
-            if let Some(not_before) = self.not_before.filter(|t| *t > now) {
-                return Some(not_before);
+            let waits = self.throttled_until.max(self.reconnect_at);
+            if let Some(until) = waits.filter(|until| *until > now) {
+                return Some(until);
             }
             let (go, look_again) = self.survey(now);
             if !go {
@@ -321,7 +325,7 @@ impl Sender {
                     let throttle = std::time::Duration::from_millis(throttle);
                     metric::throttled("Produce", throttle);
                     let until = Instant::now() + throttle;
-                    self.not_before = Some(self.not_before.map_or(until, |t| t.max(until)));
+                    self.throttled_until = self.throttled_until.max(Some(until));
                 }
                 self.disembark(landing.passengers, response);
             }

@@ -1,5 +1,7 @@
 //! A sender whose requests are not sent.
 
+use kafka_broker::{Broker, BrokerConfig};
+use kafka_wire::ConnectOptions;
 use tokio::sync::mpsc;
 
 use super::*;
@@ -110,4 +112,29 @@ async fn what_changed_since_the_look_is_not_sent_twice() {
     assert_eq!(sender.list.len(), 2);
     sender.chosen = vec![0, 1];
     assert_eq!(places(&sender.board(IDENTITY)), [0]);
+}
+
+#[tokio::test]
+async fn a_new_connection_ends_the_wait_for_it_and_no_throttle() {
+    let broker = Broker::start(BrokerConfig::default()).await.unwrap();
+    let address = broker.addr(1).unwrap().to_string();
+    let options = ConnectOptions::default();
+    let connect = || Connection::open(&address, &options);
+    let (mut sender, _) = sender(1);
+    sender.connected(Err(ClientError::UnknownBroker(1)));
+    assert!(sender.fill().await.is_some());
+    sender.connected(Ok(Arc::new(connect().await.unwrap())));
+    assert_eq!(sender.fill().await, None);
+
+    sender.land(Landing {
+        passengers: Vec::new(),
+        result: Ok(ProduceResponse::default().with_throttle_time_ms(60_000)),
+    });
+    let until = sender.fill().await;
+    assert!(until.is_some());
+    sender.connected(Err(ClientError::UnknownBroker(1)));
+    assert_eq!(sender.fill().await, until);
+    sender.connected(Ok(Arc::new(connect().await.unwrap())));
+    assert_eq!(sender.fill().await, until);
+    broker.stop().await;
 }
