@@ -13,7 +13,8 @@
 //! - `partition` is where a record is encoded into its `batch` and where a batch waits: one short lock a record. Its sender is
 //!   told by way of a `mailbox`.
 //! - `sequencer` is the order of a partition's batches and their sequences, without I/O (KIP-98, KIP-360).
-//! - `sender` is the task to one broker; `manager` the task that follows the metadata and keeps the senders.
+//! - `sender` is the task to one broker; `turn` sees that it runs in between those who send. `manager` is the task that
+//!   follows the metadata and keeps the senders.
 //!
 //! # What is guaranteed
 //!
@@ -37,6 +38,7 @@ mod sequencer;
 mod shared;
 mod split;
 mod topic;
+mod turn;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -164,8 +166,11 @@ pub struct Producer {
 impl Producer {
     /// Hands a record over to be sent and returns its [`Delivery`].
     ///
-    /// Waits only while the topic is not known yet or the producer's memory is full; otherwise the record is encoded into its
-    /// partition's batch and the future is ready at once. The order of one task's calls is the order in the partition.
+    /// Waits only while the topic is not known yet or the producer's memory is full, and after a batch was begun for one turn
+    /// of the runtime, in which that batch may leave. Then the record is encoded into its partition's batch, and the future
+    /// is ready. The order of one task's calls is the order in the partition.
+    ///
+    /// A future that is dropped before it is ready has sent nothing.
     ///
     /// # Errors
     ///

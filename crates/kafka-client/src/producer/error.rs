@@ -30,7 +30,7 @@ pub enum ProduceError {
         /// What it did.
         reason: String,
     },
-    /// The call of `send` was dropped while it waited for metadata or for memory. Nothing was sent. Only a
+    /// The call of `send` was dropped before it was ready. Nothing was sent. Only a
     /// [`ProducerInterceptor`](crate::ProducerInterceptor) ever sees this.
     #[error("sending to {topic} was cancelled")]
     Cancelled {

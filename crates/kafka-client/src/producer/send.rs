@@ -15,10 +15,11 @@ use super::partition::Appended;
 use super::record::TopicRecord;
 use super::shared::Shared;
 use super::topic::Topic;
+use super::turn;
 use crate::partitioner::{Partitioner, Placement};
 
 enum Offered {
-    Taken { delivery: Delivery, opened: bool },
+    Taken(Delivery),
     NeedsMemory(u32),
     NeedsMetadata,
 }
@@ -34,13 +35,15 @@ pub(super) async fn send(
     }
 }
 
-/// Sends a record with the headers that it has.
+/// Sends a record with the headers that it has. Nothing is awaited once it is appended, so that a caller that goes away has
+/// sent nothing.
 #[inline]
 pub(super) async fn send_as_it_is(
     shared: &Shared,
     topic: &Topic,
     record: &TopicRecord<'_>,
 ) -> Result<Delivery, ProduceError> {
+    turn::give().await;
     let placed;
     let record = match &shared.config.partitioner {
         Some(partitioner) if record.partition.is_none() => {
@@ -55,13 +58,7 @@ pub(super) async fn send_as_it_is(
     };
     let timestamp = record.timestamp.unwrap_or_else(now_millis);
     match offer(shared, topic, record, timestamp, &mut 0)? {
-        Offered::Taken { delivery, opened } => {
-            if opened {
-                // The sender was just woken on this worker; a task that sends without a pause would keep it from running.
-                tokio::task::yield_now().await;
-            }
-            Ok(delivery)
-        }
+        Offered::Taken(delivery) => Ok(delivery),
         other => Box::pin(send_slowly(shared, topic, record, timestamp, other)).await,
     }
 }
@@ -77,7 +74,7 @@ async fn send_slowly(
     loop {
         let mut budget = Budget { shared, bytes: 0 };
         match offered {
-            Offered::Taken { delivery, .. } => return Ok(delivery),
+            Offered::Taken(delivery) => return Ok(delivery),
             Offered::NeedsMetadata => shared.learn(topic, record.partition, deadline).await?,
             Offered::NeedsMemory(bytes) => {
                 let taking = shared.memory.take(bytes);
@@ -201,10 +198,12 @@ fn offer(
                 state,
                 index,
                 opened,
-            } => Offered::Taken {
-                delivery: Delivery::new(state, index, timestamp),
-                opened,
-            },
+            } => {
+                if opened {
+                    turn::is_due();
+                }
+                Offered::Taken(Delivery::new(state, index, timestamp))
+            }
             Appended::NeedsMemory(bytes) => Offered::NeedsMemory(bytes),
             Appended::NeedsBatch => Offered::NeedsMetadata,
         },

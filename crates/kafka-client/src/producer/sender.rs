@@ -24,6 +24,7 @@ use super::mailbox::{Listing, Mailbox};
 use super::partition::{Flight, Partition, Taken, Visit};
 use super::sequencer::{Answer, Identity};
 use super::shared::Shared;
+use super::turn;
 use crate::backoff::Backoff;
 use crate::cluster::Purpose;
 use crate::error::{ClientError, ProduceVerdict};
@@ -132,6 +133,7 @@ impl Sender {
 
     /// Sends what may be sent. Returns when to look again if nothing happens before.
     async fn fill(&mut self) -> Option<Instant> {
+        turn::is_taken();
         loop {
             self.mailbox.collect(&mut self.list);
             let now = Instant::now();

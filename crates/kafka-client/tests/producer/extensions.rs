@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use kafka_broker::{ApiKey, Fault, FaultAction, ResponseError};
@@ -248,6 +249,61 @@ async fn an_interceptor_hears_of_what_is_cancelled_and_closed() {
         tracing.ends(2).await[1],
         Err(ProduceError::Closed { .. })
     ));
+}
+
+/// On one thread, so that nothing runs between two polls.
+#[tokio::test]
+async fn a_send_that_is_dropped_before_it_is_ready_has_sent_nothing() {
+    for intercepted in [false, true] {
+        let bed = Bed::embedded(1).await;
+        let topic = bed.topic(1).await;
+        let tracing = Arc::new(Tracing::default());
+        let producer = producer(&bed, |c| {
+            if intercepted {
+                c.interceptor = Some(Arc::clone(&tracing) as Arc<dyn ProducerInterceptor>);
+            }
+        });
+        let first = ProducerRecord::new(&topic).value(b"first");
+        let delivery = producer.send(&first).await.unwrap();
+        within("sending", delivery).await.unwrap();
+
+        let mut accepted = vec![Some(b"first".to_vec())];
+        let mut is_accepted = vec![true];
+        let mut deliveries = Vec::new();
+        for number in 0..50u32 {
+            let value = number.to_be_bytes();
+            let record = ProducerRecord::new(&topic).value(&value);
+            let sending = std::pin::pin!(producer.send(&record));
+            if let Poll::Ready(sent) = futures_util::poll!(sending) {
+                deliveries.push(sent.unwrap());
+                accepted.push(Some(value.to_vec()));
+                is_accepted.push(true);
+            } else {
+                is_accepted.push(false);
+            }
+            if number % 5 == 4 {
+                within("flushing", producer.flush()).await;
+            }
+        }
+        assert!(!deliveries.is_empty());
+        for (delivery, offset) in deliveries.into_iter().zip(1..) {
+            assert_eq!(within("sending", delivery).await.unwrap().offset, offset);
+        }
+        let read = bed.read(&topic, 0).await.into_iter();
+        assert_eq!(read.map(|r| r.value).collect::<Vec<_>>(), accepted);
+        if intercepted {
+            let ends = tracing.ends(51).await;
+            for (end, is_accepted) in ends.iter().zip(is_accepted) {
+                match end {
+                    Ok(_) => assert!(is_accepted),
+                    Err(error) => {
+                        assert!(!is_accepted);
+                        assert!(matches!(error, ProduceError::Cancelled { .. }), "{error}");
+                    }
+                }
+            }
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
