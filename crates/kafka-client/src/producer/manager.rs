@@ -31,7 +31,11 @@ pub(crate) async fn manage(
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let identify = identify(&shared);
     tokio::pin!(identify);
+    // A partition without a leader has no sender whose failures would have the metadata refreshed.
+    let mut leaders = Backoff::default();
+    let mut ask_at = None::<Instant>;
     loop {
+        let asking = tokio::time::sleep_until(ask_at.unwrap_or_else(Instant::now));
         tokio::select! {
             () = shared.stop.cancelled() => break,
             Some(mailbox) = new_senders.recv() => {
@@ -40,11 +44,26 @@ pub(crate) async fn manage(
             Ok(()) = metadata.changed() => {
                 metadata.borrow_and_update();
                 shared.assign();
+                if ask_at.is_none() && shared.want_leaders() {
+                    ask_at = Some(Instant::now() + leaders.next());
+                }
             }
             _ = sweep.tick() => {
                 let now = Instant::now();
                 for partition in shared.partitions() {
                     partition.expire(now, &shared.limits, &shared.memory);
+                }
+                if ask_at.is_none() && shared.want_leaders() {
+                    ask_at = Some(now);
+                }
+            }
+            () = asking, if ask_at.is_some() => {
+                ask_at = None;
+                if shared.want_leaders() {
+                    shared.cluster.request_refresh();
+                    ask_at = Some(Instant::now() + leaders.next());
+                } else {
+                    leaders.reset();
                 }
             }
             () = &mut identify => {}

@@ -242,7 +242,7 @@ impl Partition {
         state.told_full = false;
         // What waited to try the old leader again need not wait for the new one.
         state.not_before = None;
-        if state.open.is_some() || state.queue.len() > 0 {
+        if state.has_records() {
             state.tell(self);
         }
     }
@@ -254,6 +254,12 @@ impl Partition {
 
     pub(crate) fn has_leader(&self) -> bool {
         self.state.lock().mailbox.is_some()
+    }
+
+    /// Whether records wait here for a leader.
+    pub(crate) fn wants_leader(&self) -> bool {
+        let state = self.state.lock();
+        state.mailbox.is_none() && state.has_records()
     }
 
     /// Closes the open batch, so that it goes without lingering, and returns the states of all that have not ended.
@@ -291,6 +297,10 @@ impl Partition {
 }
 
 impl State {
+    fn has_records(&self) -> bool {
+        self.open.is_some() || self.queue.len() > 0
+    }
+
     /// Moves the open batch to the queue. Returns whether there was one.
     fn shut(&mut self) -> bool {
         let Some(batch) = self.open.take() else {

@@ -170,6 +170,11 @@ impl Shared {
         }
     }
 
+    /// Whether records wait for a partition to have a leader.
+    pub(crate) fn want_leaders(&self) -> bool {
+        self.partitions().iter().any(|p| p.wants_leader())
+    }
+
     fn mailbox(&self, node: i32) -> Arc<Mailbox> {
         let mut mailboxes = self.mailboxes.lock();
         let mailbox = mailboxes.entry(node).or_insert_with(|| {

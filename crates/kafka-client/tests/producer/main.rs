@@ -5,6 +5,7 @@
 mod extensions;
 mod faults;
 mod kit;
+mod leaders;
 mod scenarios;
 
 macro_rules! on_every_broker {

@@ -59,7 +59,7 @@ impl Listing {
             return Visit::Moved;
         }
         let has_queued = state.queue.has_next();
-        if state.open.is_none() && state.queue.len() == 0 {
+        if !state.has_records() {
             state.listed = false;
             state.told_full = false;
             return Visit::Idle;
