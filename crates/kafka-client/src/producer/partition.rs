@@ -30,7 +30,7 @@ pub(crate) enum Appended {
     },
     /// This many bytes of memory are missing.
     NeedsMemory(u32),
-    /// There is no open batch with room (asked for only by the sticky choice).
+    /// There is no open batch with room, or no leader to send it to (asked for only by the sticky choice).
     NeedsBatch,
 }
 
@@ -114,6 +114,10 @@ impl Partition {
             return Err(ProduceError::Closed {
                 maybe_written: false,
             });
+        }
+        // What is appended here would wait for a leader, although others may have one.
+        if only_open && state.mailbox.is_none() {
+            return Ok(Appended::NeedsBatch);
         }
         if let Some(batch) = &mut state.open
             && let Payload::Built(builder) = &mut batch.payload

@@ -160,10 +160,8 @@ impl Shared {
                 continue;
             }
             topic.resize(found.partitions.len());
-            for (index, partition) in found.partitions.iter().enumerate() {
-                let leader = partition.leader.map(|node| self.mailbox(node));
-                topic.with(index, |p| p.set_leader(leader));
-            }
+            let leaders = found.partitions.iter().map(|partition| partition.leader);
+            topic.set_leaders(leaders.map(|leader| leader.map(|node| self.mailbox(node))));
         }
         if self.is_closing() {
             self.close_partitions();
