@@ -1,5 +1,6 @@
 //! Produce.
 
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
 use kafka_wire::ResponseError;
@@ -44,8 +45,9 @@ impl Handle for ProduceRequest {
     async fn handle(self, context: &Context) -> Result<ProduceResponse, NoAnswer> {
         let acks_are_known = matches!(self.acks, -1..=1);
         let mut failed = false;
-        let mut responses = Vec::with_capacity(self.topic_data.len());
-        for topic in self.topic_data {
+        let topics = last_of_each_partition(self.topic_data);
+        let mut responses = Vec::with_capacity(topics.len());
+        for topic in topics {
             let response = produce(context, topic, acks_are_known);
             failed |= response
                 .partition_responses
@@ -65,6 +67,24 @@ impl Handle for ProduceRequest {
         name_new_leaders(context, &mut response);
         Ok(response)
     }
+}
+
+/// What is appended: where a request names a partition more than once, the last entry alone. Kafka collects them into a map
+/// by partition (`KafkaApis.handleProduceRequest`), and so answers each partition once.
+fn last_of_each_partition(mut topics: Vec<TopicProduceData>) -> Vec<TopicProduceData> {
+    let mut seen = HashSet::new();
+    for topic in topics.iter_mut().rev() {
+        let TopicProduceData {
+            name,
+            partition_data,
+            ..
+        } = topic;
+        partition_data.reverse();
+        partition_data.retain(|partition| seen.insert((name.clone(), partition.index)));
+        partition_data.reverse();
+    }
+    topics.retain(|topic| !topic.partition_data.is_empty());
+    topics
 }
 
 fn produce(

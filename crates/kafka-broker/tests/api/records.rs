@@ -215,6 +215,57 @@ async fn a_repeated_batch_is_answered_with_its_first_offset() {
 }
 
 #[tokio::test]
+async fn of_what_a_request_has_for_a_partition_the_last_is_appended() {
+    let broker = start().await;
+    broker.create_topic("a", 2).unwrap();
+    let client = connect(&broker).await;
+    let entry = |index: i32, records: Bytes| {
+        let request = produce_request("a", index, Some(records));
+        request.topic_data[0].partition_data[0].clone()
+    };
+    let mut request = produce_request("a", 0, Some(batch(&["first"])));
+    request.topic_data[0].partition_data.extend([
+        entry(1, batch(&["second"])),
+        entry(0, batch(&["third"])),
+        entry(7, batch(&["nowhere"])),
+    ]);
+    // The topic, too, is named twice.
+    let again = produce_request("a", 1, Some(batch(&["fourth"])));
+    request.topic_data.extend(again.topic_data);
+    let response = client.request(request).await.unwrap();
+    let mut answers: Vec<_> = response
+        .responses
+        .iter()
+        .flat_map(|topic| &topic.partition_responses)
+        .map(|answer| (answer.index, answer.error_code))
+        .collect();
+    answers.sort_unstable();
+    let unknown = ResponseError::UnknownTopicOrPartition.code();
+    assert_eq!(answers, [(0, 0), (1, 0), (7, unknown)]);
+    for (partition, value) in [(0, "third"), (1, "fourth")] {
+        let kept = broker.inspect().batches("a", partition);
+        assert_eq!(kept.len(), 1);
+        assert_eq!(records(&kept[0]), [(0, value.to_owned())]);
+    }
+
+    // Two batches of an idempotent producer: without the first the second is out of order.
+    assert_eq!(
+        produce(&client, "a", 0, stamped_batch(&["x"], 7, 0, 0)).await,
+        (0, 1)
+    );
+    let mut request = produce_request("a", 0, Some(stamped_batch(&["y"], 7, 0, 1)));
+    let second = entry(0, stamped_batch(&["z"], 7, 0, 2));
+    request.topic_data[0].partition_data.push(second);
+    let response = client.request(request).await.unwrap();
+    let answers = &response.responses[0].partition_responses;
+    assert_eq!(answers.len(), 1);
+    let out_of_order = ResponseError::OutOfOrderSequenceNumber.code();
+    assert_eq!(answers[0].error_code, out_of_order);
+    assert_eq!(broker.inspect().partition("a", 0).unwrap().end_offset, 2);
+    broker.stop().await;
+}
+
+#[tokio::test]
 async fn acks_decide_whether_there_is_an_answer() {
     use crate::raw::{Raw, encode};
     let broker = start().await;
