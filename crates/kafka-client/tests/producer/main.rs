@@ -4,6 +4,7 @@
 
 mod extensions;
 mod faults;
+mod in_flight;
 mod kit;
 mod leaders;
 mod scenarios;
