@@ -8,100 +8,17 @@
 //! under the next epoch, from sequence 0. A broker keeps epochs a partition, so a partition's epoch is its own affair, and an
 //! idempotent producer counts it up by itself (KIP-360). Whatever may have been written under the old epoch is resolved first.
 
+mod outcome;
+mod stamp;
+
 use std::collections::VecDeque;
 
-use crate::error::ProduceVerdict;
+pub(crate) use outcome::{Answer, End, Ended, Expired, Next};
+pub(crate) use stamp::{Identity, Stamp};
+use stamp::{UsedUp, advance};
 
 /// A broker recognises a repetition of a producer's last five batches of a partition, and of none before.
 const REMEMBERED_BATCHES: i64 = 5;
-
-/// Producer id and epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Identity {
-    pub(crate) id: i64,
-    pub(crate) epoch: i16,
-}
-
-/// What a batch carries so that the broker recognises it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Stamp {
-    pub(crate) identity: Identity,
-    pub(crate) sequence: i32,
-}
-
-/// How a batch fared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// It is in the log.
-    Written,
-    /// Worth another attempt. This one may have been written nevertheless, or it certainly was not.
-    Again { maybe_written: bool },
-    /// The broker expected another sequence, another epoch or does not know the producer. This attempt was not written.
-    Disordered,
-    /// Refused for good. This attempt may have been written nevertheless, or it certainly was not.
-    Refused { maybe_written: bool },
-}
-
-impl From<ProduceVerdict> for Answer {
-    fn from(verdict: ProduceVerdict) -> Self {
-        match verdict {
-            ProduceVerdict::Written => Self::Written,
-            ProduceVerdict::Retry { maybe_written } => Self::Again { maybe_written },
-            ProduceVerdict::SequenceLost => Self::Disordered,
-            ProduceVerdict::Refused { maybe_written } => Self::Refused { maybe_written },
-            // Found out before anything is written.
-            ProduceVerdict::TooLarge => Self::Refused {
-                maybe_written: false,
-            },
-        }
-    }
-}
-
-/// How a batch ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    /// In the log.
-    Written,
-    /// Refused by the broker.
-    Refused,
-    /// The broker lost track, and the batch may be in the log from an earlier attempt: sending it under a new epoch could double it.
-    Unknown,
-    /// Given up while in flight; whoever waited was told then.
-    Abandoned,
-}
-
-/// A batch that has left.
-#[derive(Debug)]
-pub(crate) struct Ended<B> {
-    pub(crate) batch: B,
-    pub(crate) end: End,
-    /// Whether some attempt may have been written, whatever the end.
-    pub(crate) maybe_written: bool,
-}
-
-/// A batch that is given up before it ended.
-#[derive(Debug)]
-pub(crate) enum Expired<'a, B> {
-    /// It left.
-    Gone(Ended<B>),
-    /// It is in flight and leaves when answered.
-    InFlight(&'a mut B),
-}
-
-/// The next batch to send.
-#[derive(Debug)]
-pub(crate) enum Next<'a, B> {
-    /// This one.
-    Send {
-        key: u64,
-        stamp: Stamp,
-        batch: &'a mut B,
-    },
-    /// The epochs of the partition's producer id are used up: a fresh id is needed.
-    NeedsIdentity,
-    /// None now.
-    Nothing,
-}
 
 #[derive(Debug)]
 struct Entry<B> {
@@ -429,25 +346,7 @@ impl<B> Sequencer<B> {
     }
 }
 
-struct UsedUp;
-
-impl Identity {
-    /// The identity after this one: the next epoch, or the fresh one where the epochs are used up.
-    fn after(self, fresh: Self) -> Result<Self, UsedUp> {
-        match self.epoch.checked_add(1) {
-            // The broker reserves the last epoch for fencing.
-            Some(epoch) if epoch < i16::MAX => Ok(Self { epoch, ..self }),
-            _ if fresh.id != self.id => Ok(fresh),
-            _ => Err(UsedUp),
-        }
-    }
-}
-
-/// The sequence `records` after this one: behind the largest int comes 0.
-fn advance(sequence: i32, records: u32) -> i32 {
-    ((i64::from(sequence) + i64::from(records)) % (i64::from(i32::MAX) + 1)) as i32
-}
-
 #[cfg(test)]
-#[path = "sequencer_tests.rs"]
+mod model;
+#[cfg(test)]
 mod tests;
