@@ -26,8 +26,8 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use assignor::Assignor;
-pub use commit::CommitError;
 pub(crate) use commit::Commits;
+pub use commit::{CommitError, PendingCommit, PendingCommits};
 pub use config::GroupConfig;
 pub use state::{GroupMembershipOperation, GroupPhase, GroupState, GroupStatus, PartitionState};
 
@@ -160,6 +160,11 @@ impl ConsumerGroup {
         self.shared.commit(offsets).await
     }
 
+    /// See [`GroupHandle::commit_async`].
+    pub fn commit_async(&self, offsets: &[(TopicPartition, i64)]) -> PendingCommits {
+        self.shared.commit(offsets)
+    }
+
     /// See [`GroupHandle::state`].
     pub fn state(&self) -> GroupState {
         self.shared.state()
@@ -217,6 +222,12 @@ impl GroupHandle {
         self.shared.commit(offsets).await
     }
 
+    /// As [`commit`](Self::commit), without waiting: the commits are queued before this returns. What it returns can be
+    /// awaited or dropped.
+    pub fn commit_async(&self, offsets: &[(TopicPartition, i64)]) -> PendingCommits {
+        self.shared.commit(offsets)
+    }
+
     /// The member and its partitions as they are now.
     pub fn state(&self) -> GroupState {
         self.shared.state()
@@ -229,30 +240,18 @@ impl GroupHandle {
 }
 
 impl Shared {
-    async fn commit(&self, offsets: &[(TopicPartition, i64)]) -> Result<(), CommitError> {
+    fn commit(&self, offsets: &[(TopicPartition, i64)]) -> PendingCommits {
         let slots = self.slots.lock().clone();
         let commits = offsets.iter().map(|(id, offset)| {
-            let slot = slots.iter().find(|slot| slot.id == *id).cloned();
-            async move {
-                match slot {
-                    Some(slot) => self.commits.commit(&slot, *offset).await,
-                    None => Err(ConsumerError::NotAssigned {
-                        partition: id.clone(),
-                    }),
-                }
-                .map_err(|error| (id.clone(), error))
-            }
+            let commit = match slots.iter().find(|slot| slot.id == *id) {
+                Some(slot) => self.commits.commit(slot, *offset),
+                None => PendingCommit::failed(ConsumerError::NotAssigned {
+                    partition: id.clone(),
+                }),
+            };
+            (id.clone(), commit)
         });
-        let failed: Vec<_> = futures_util::future::join_all(commits)
-            .await
-            .into_iter()
-            .filter_map(Result::err)
-            .collect();
-        if failed.is_empty() {
-            Ok(())
-        } else {
-            Err(CommitError { failed })
-        }
+        PendingCommits::new(commits.collect())
     }
 
     fn state(&self) -> GroupState {

@@ -97,7 +97,8 @@ pub use consumer::{
 pub use error::{ClientError, Remedy};
 pub use group::{
     Assignor, CommitError, ConsumerGroup, GroupConfig, GroupEvent, GroupHandle,
-    GroupMembershipOperation, GroupPhase, GroupState, GroupStatus, PartitionState, TopicPattern,
+    GroupMembershipOperation, GroupPhase, GroupState, GroupStatus, PartitionState, PendingCommit,
+    PendingCommits, TopicPattern,
 };
 pub use kafka_wire::batch::{HeaderView as RecordHeader, Headers as RecordHeaders, RecordView};
 pub use kafka_wire::{ResponseError, Sasl, SaslMechanism, Security, TlsProblem, WireError, rustls};

@@ -139,6 +139,15 @@ pub enum ConsumerError {
         /// The last error on the way, if any.
         last: Option<String>,
     },
+    /// The holder sought back and committed a lower offset before this commit was acknowledged, so it is not tried again. It
+    /// may have been carried out before; what is committed in the end is the lower offset.
+    #[error("commit of offset {offset} of partition {partition} was overtaken by one after a seek")]
+    CommitSuperseded {
+        /// Which partition.
+        partition: TopicPartition,
+        /// The offset.
+        offset: i64,
+    },
     /// The partition is not assigned to this member, or there is no group to commit to.
     #[error("partition {partition} is not assigned to this consumer")]
     NotAssigned {

@@ -11,7 +11,7 @@ use super::fetcher::Fetcher;
 use super::manual::StartAt;
 use super::offsets::{EARLIEST, LATEST};
 use super::slot::{Ownership, Slot, Start};
-use crate::group::Commits;
+use crate::group::{Commits, PendingCommit};
 use crate::records::Records;
 use crate::topic_partition::TopicPartition;
 
@@ -151,16 +151,27 @@ impl PartitionConsumer {
     /// Commits `next_offset`, the offset to read on from, and waits until Kafka has it. Commits of several partitions
     /// that wait at the same time go out in one request.
     ///
-    /// Cancel safe in that the commit goes out all the same.
+    /// Cancel safe in that the commit goes out all the same, once this was polled.
     ///
     /// # Errors
     ///
     /// [`ConsumerError::Lost`], [`ConsumerError::CommitBehind`], [`ConsumerError::InvalidOffset`],
-    /// [`ConsumerError::Commit`], [`ConsumerError::CommitTimeout`], and [`ConsumerError::NotAssigned`] without a group.
+    /// [`ConsumerError::Commit`], [`ConsumerError::CommitTimeout`], [`ConsumerError::CommitSuperseded`], and
+    /// [`ConsumerError::NotAssigned`] without a group.
     pub async fn commit(&self, next_offset: i64) -> Result<(), ConsumerError> {
+        self.commit_async(next_offset).await
+    }
+
+    /// As [`commit`](Self::commit), without waiting: the commit is queued before this returns, and reading goes on
+    /// meanwhile. What it returns can be awaited, at any time, or dropped: the commit goes out all the same, and a failure
+    /// is then logged.
+    ///
+    /// A commit says that everything before its offset is done. So of several that wait only the last goes out, and answers
+    /// those before it as well.
+    pub fn commit_async(&self, next_offset: i64) -> PendingCommit {
         match &self.commits {
-            Some(commits) => commits.commit(&self.slot, next_offset).await,
-            None => Err(ConsumerError::NotAssigned {
+            Some(commits) => commits.commit(&self.slot, next_offset),
+            None => PendingCommit::failed(ConsumerError::NotAssigned {
                 partition: self.slot.id.clone(),
             }),
         }

@@ -89,10 +89,10 @@ pub(crate) struct SlotState {
     pub(crate) high_watermark: Option<i64>,
     pub(crate) log_start: Option<i64>,
     pub(crate) committed: Option<i64>,
-    /// The highest offset that was asked to be committed since the assignment or the last seek.
-    pub(crate) commit_floor: Option<i64>,
-    /// The offset that was committed last since the assignment or the last seek.
-    acknowledged: Option<i64>,
+    /// Counts how often the next commit was allowed to go back, so that answers to commits from before are told.
+    pub(crate) commit_era: u64,
+    /// The highest offset that was committed in this era.
+    pub(crate) acknowledged: Option<i64>,
     /// The leader epochs of what was fetched, each with the offset it begins at (KIP-320); commits carry them.
     epochs: VecDeque<(i64, i32)>,
     /// The leader's epoch in which the leader was last known to have all that was fetched, −1 where that is not known.
@@ -135,7 +135,7 @@ impl Slot {
                 high_watermark: None,
                 log_start: None,
                 committed: None,
-                commit_floor: None,
+                commit_era: 0,
                 acknowledged: None,
                 epochs: VecDeque::new(),
                 validated: -1,
@@ -344,26 +344,22 @@ impl SlotState {
             .map_or(-1, |(_, epoch)| *epoch)
     }
 
-    /// Notes that `offset` is committed.
-    pub(crate) fn acknowledge_commit(&mut self, offset: i64) {
+    /// Notes that `offset`, which was asked for in this era, is committed.
+    pub(crate) fn acknowledge_commit(&mut self, offset: i64, era: u64) {
         self.committed = Some(offset);
-        self.acknowledged = Some(offset);
+        if era != self.commit_era {
+            return;
+        }
+        self.acknowledged = self.acknowledged.max(Some(offset));
         // What lies before can only be asked for after a seek, and then anew.
         while self.epochs.get(1).is_some_and(|(from, _)| *from < offset) {
             self.epochs.pop_front();
         }
     }
 
-    /// Notes that the commit of `offset` failed: it does not stand in the way of a lower one.
-    pub(crate) fn refuse_commit(&mut self, offset: i64) {
-        if self.commit_floor == Some(offset) {
-            self.commit_floor = self.acknowledged;
-        }
-    }
-
     /// Lets the next commit go back: the holder sought, or the offset was not in the log.
     pub(crate) fn forget_commits(&mut self) {
-        self.commit_floor = None;
+        self.commit_era += 1;
         self.acknowledged = None;
     }
 

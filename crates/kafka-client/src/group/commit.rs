@@ -1,5 +1,6 @@
 //! Commits: those of all partitions that wait go out in one OffsetCommit, as soon as none is under way.
 
+mod pending;
 mod send;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,10 @@ use tokio::time::Instant;
 
 use crate::consumer::{ConsumerError, LostReason, Slot, TopicPartition};
 
+pub use pending::{PendingCommit, PendingCommits};
 pub(super) use send::run;
+
+use pending::Waiter;
 
 /// The partitions that a commit of several did not commit. The others were committed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -52,9 +56,16 @@ pub(crate) struct Commits {
 #[derive(Debug, Default)]
 struct Waiting {
     entries: BTreeMap<TopicPartition, Entry>,
-    /// Partitions whose commit is under way.
-    under_way: Vec<Arc<Slot>>,
+    under_way: Vec<UnderWay>,
     ended: Option<LostReason>,
+}
+
+/// A commit that was sent and is not answered.
+#[derive(Debug)]
+struct UnderWay {
+    slot: Arc<Slot>,
+    offset: i64,
+    era: u64,
 }
 
 /// The commit of one partition.
@@ -63,10 +74,16 @@ struct Entry {
     slot: Arc<Slot>,
     offset: i64,
     leader_epoch: i32,
+    /// The slot's era in which it was asked for: the next commit of a later one may go back.
+    era: u64,
+    /// Until when it is tried: that of the last of those who asked for it.
     deadline: Instant,
     last_error: Option<String>,
-    waiters: Vec<oneshot::Sender<Result<(), ConsumerError>>>,
+    waiters: Vec<Waiter>,
 }
+
+/// How commits ended.
+type Settled = Vec<(Entry, Result<(), ConsumerError>)>;
 
 impl Commits {
     pub(super) fn new(timeout: Duration) -> Self {
@@ -78,51 +95,58 @@ impl Commits {
         }
     }
 
-    /// Commits one partition and waits until Kafka has it.
-    pub(crate) async fn commit(&self, slot: &Arc<Slot>, offset: i64) -> Result<(), ConsumerError> {
+    /// Queues the commit of one partition, and tells when Kafka has it.
+    pub(crate) fn commit(&self, slot: &Arc<Slot>, offset: i64) -> PendingCommit {
+        match self.enqueue(slot, offset) {
+            Ok(answer) => PendingCommit::new(slot, answer),
+            Err(error) => PendingCommit::failed(error),
+        }
+    }
+
+    fn enqueue(
+        &self,
+        slot: &Arc<Slot>,
+        offset: i64,
+    ) -> Result<oneshot::Receiver<Result<(), ConsumerError>>, ConsumerError> {
         let partition = || slot.id.clone();
         if offset < 0 {
             let partition = partition();
             return Err(ConsumerError::InvalidOffset { partition, offset });
         }
         slot.check_not_lost()?;
-        let leader_epoch = {
-            let mut state = slot.lock();
-            if let Some(committed) = state.commit_floor.filter(|floor| *floor > offset) {
-                return Err(ConsumerError::CommitBehind {
-                    partition: partition(),
-                    offset,
-                    committed,
-                });
-            }
-            state.commit_floor = Some(offset);
-            state.epoch_before(offset)
+        // Held throughout, so that what is looked at and what is queued are in the same order.
+        let mut waiting = self.waiting.lock();
+        if let Some(reason) = waiting.ended {
+            return Err(slot.lost_error(reason));
+        }
+        let (leader_epoch, era, acknowledged) = {
+            let state = slot.lock();
+            let epoch = state.epoch_before(offset);
+            (epoch, state.commit_era, state.acknowledged)
         };
-        let (waiter, answer) = oneshot::channel();
-        self.enqueue(Entry {
+        let before = acknowledged.max(waiting.last_offset(slot, era));
+        if let Some(committed) = before.filter(|before| *before > offset) {
+            return Err(ConsumerError::CommitBehind {
+                partition: partition(),
+                offset,
+                committed,
+            });
+        }
+        let deadline = Instant::now() + self.timeout;
+        let (waiter, answer) = Waiter::new(offset, deadline);
+        let entry = Entry {
             slot: Arc::clone(slot),
             offset,
             leader_epoch,
-            deadline: Instant::now() + self.timeout,
+            era,
+            deadline,
             last_error: None,
             waiters: vec![waiter],
-        })?;
-        tokio::select! {
-            biased;
-            answer = answer => answer.unwrap_or_else(|_| slot.check_not_lost().and(Err(slot.lost_error(LostReason::Closed)))),
-            () = slot.lost.cancelled() => slot.check_not_lost(),
-        }
-    }
-
-    fn enqueue(&self, entry: Entry) -> Result<(), ConsumerError> {
-        let mut waiting = self.waiting.lock();
-        if let Some(reason) = waiting.ended {
-            return Err(entry.slot.lost_error(reason));
-        }
+        };
         waiting.add(entry, true);
         drop(waiting);
         self.wake.notify_one();
-        Ok(())
+        Ok(answer)
     }
 
     /// Returns once no commit of this partition waits or is under way.
@@ -134,7 +158,7 @@ impl Commits {
             {
                 let waiting = self.waiting.lock();
                 let waits = waiting.entries.values().any(|e| Arc::ptr_eq(&e.slot, slot));
-                if !waits && !waiting.under_way.iter().any(|s| Arc::ptr_eq(s, slot)) {
+                if !waits && !waiting.under_way.iter().any(|u| Arc::ptr_eq(&u.slot, slot)) {
                     return;
                 }
             }
@@ -165,26 +189,40 @@ impl Commits {
         let now = Instant::now();
         let mut waiting = self.waiting.lock();
         let mut ready = Vec::new();
-        for entry in std::mem::take(&mut waiting.entries).into_values() {
+        for mut entry in std::mem::take(&mut waiting.entries).into_values() {
             if let Err(lost) = entry.slot.check_not_lost() {
                 entry.answer(Err(lost));
-            } else if entry.deadline <= now {
-                entry.time_out();
-            } else {
+                continue;
+            }
+            entry.time_out(now);
+            if entry.deadline > now {
                 ready.push(entry);
             }
         }
-        waiting.under_way = ready.iter().map(|e| Arc::clone(&e.slot)).collect();
+        let under_way = ready.iter().map(|entry| UnderWay {
+            slot: Arc::clone(&entry.slot),
+            offset: entry.offset,
+            era: entry.era,
+        });
+        waiting.under_way = under_way.collect();
         ready
     }
 
-    /// Puts commits back that are to be tried again.
-    fn put_back(&self, entries: Vec<Entry>) {
+    /// Ends what was under way: some commits are answered, the others are to be tried again.
+    fn finish(&self, settled: Settled, again: Vec<Entry>) {
+        // Under the lock throughout: whoever is told of a failure finds nothing of it in the way of the next commit.
         let mut waiting = self.waiting.lock();
         waiting.under_way.clear();
-        if waiting.ended.is_none() {
-            for entry in entries {
-                waiting.add(entry, false);
+        for (entry, result) in settled {
+            entry.answer(result);
+        }
+        for entry in again {
+            match waiting.ended {
+                None => waiting.add(entry, false),
+                Some(reason) => {
+                    let error = entry.slot.lost_error(reason);
+                    entry.answer(Err(error));
+                }
             }
         }
         drop(waiting);
@@ -195,29 +233,35 @@ impl Commits {
         !self.waiting.lock().entries.is_empty()
     }
 
+    /// When the first of those who wait is to be told that it took too long.
     fn first_deadline(&self) -> Option<Instant> {
-        self.waiting
-            .lock()
-            .entries
-            .values()
-            .map(|e| e.deadline)
-            .min()
+        let waiting = self.waiting.lock();
+        let entries = waiting.entries.values();
+        entries.map(Entry::first_deadline).min()
     }
 }
 
 impl Waiting {
-    /// Joins a commit with one of the same partition that waits; the newer offset is the one that goes out.
+    /// The offset that the last commit of this era that is not answered asked for.
+    fn last_offset(&self, slot: &Arc<Slot>, era: u64) -> Option<i64> {
+        let waits = self
+            .entries
+            .get(&slot.id)
+            .map(|e| (&e.slot, e.offset, e.era));
+        let under_way = self.under_way.iter().map(|u| (&u.slot, u.offset, u.era));
+        waits
+            .into_iter()
+            .chain(under_way)
+            .filter(|(of, _, asked)| Arc::ptr_eq(of, slot) && *asked == era)
+            .map(|(_, offset, _)| offset)
+            .max()
+    }
+
+    /// Takes a commit in, together with one of the same partition that waits.
     fn add(&mut self, mut entry: Entry, is_newer: bool) {
         match self.entries.remove(&entry.slot.id) {
-            Some(mut waiting) if Arc::ptr_eq(&waiting.slot, &entry.slot) => {
-                let (mut kept, other) = if is_newer {
-                    waiting.waiters.retain(|w| !w.is_closed());
-                    (entry, waiting)
-                } else {
-                    (waiting, entry)
-                };
-                kept.waiters.extend(other.waiters);
-                entry = kept;
+            Some(waiting) if Arc::ptr_eq(&waiting.slot, &entry.slot) => {
+                entry = waiting.join(entry);
             }
             // Of an assignment before this one, or after it.
             Some(waiting) => {
@@ -237,26 +281,57 @@ impl Waiting {
 }
 
 impl Entry {
-    fn answer(self, result: Result<(), ConsumerError>) {
-        {
-            let mut state = self.slot.lock();
-            match &result {
-                Ok(()) => state.acknowledge_commit(self.offset),
-                // It was not committed, so that it does not stand in the way of others.
-                Err(_) => state.refuse_commit(self.offset),
+    /// Makes one commit of two of the same partition. The larger offset goes out, unless the holder sought between them:
+    /// then it is the one of after that.
+    fn join(self, other: Self) -> Self {
+        let (mut kept, overtaken) = if (self.era, self.offset) > (other.era, other.offset) {
+            (self, other)
+        } else {
+            (other, self)
+        };
+        kept.deadline = kept.deadline.max(overtaken.deadline);
+        for waiter in overtaken.waiters {
+            if waiter.offset > kept.offset {
+                let partition = kept.slot.id.clone();
+                waiter.supersede(partition);
+            } else if !waiter.is_gone() {
+                kept.waiters.push(waiter);
             }
         }
+        kept
+    }
+
+    fn answer(self, result: Result<(), ConsumerError>) {
+        if result.is_ok() {
+            let mut state = self.slot.lock();
+            state.acknowledge_commit(self.offset, self.era);
+        }
         for waiter in self.waiters {
-            let _ = waiter.send(result.clone());
+            waiter.tell(result.clone());
         }
     }
 
-    fn time_out(mut self) {
-        let error = ConsumerError::CommitTimeout {
-            partition: self.slot.id.clone(),
-            offset: self.offset,
-            last: self.last_error.take(),
-        };
-        self.answer(Err(error));
+    fn first_deadline(&self) -> Instant {
+        let deadlines = self.waiters.iter().map(|waiter| waiter.deadline);
+        deadlines.min().unwrap_or(self.deadline)
+    }
+
+    /// Tells those who have waited for their time.
+    fn time_out(&mut self, now: Instant) {
+        let waiters = std::mem::take(&mut self.waiters).into_iter();
+        let (late, waiting) = waiters.partition(|waiter| waiter.deadline <= now);
+        self.waiters = waiting;
+        let late: Vec<Waiter> = late;
+        for waiter in late {
+            let error = ConsumerError::CommitTimeout {
+                partition: self.slot.id.clone(),
+                offset: waiter.offset,
+                last: self.last_error.clone(),
+            };
+            waiter.tell(Err(error));
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use kafka_wire::{ResponseError, StrBytes};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Commits, Entry, Identity, Refusal};
+use super::{Commits, Entry, Identity, Refusal, Settled};
 use crate::backoff::Backoff;
 use crate::consumer::ConsumerError;
 use crate::error::{ClientError, GroupVerdict};
@@ -39,7 +39,7 @@ pub(in crate::group) async fn run(
         };
         let entries = commits.take();
         if entries.is_empty() {
-            commits.put_back(entries);
+            commits.finish(Vec::new(), entries);
             continue;
         }
         let request = build(coordinator.group(), &sender, &entries);
@@ -49,12 +49,12 @@ pub(in crate::group) async fn run(
             .await;
         metrics::histogram!(metric::COMMIT_DURATION, "group" => Arc::clone(coordinator.group()))
             .record(sent.elapsed());
-        let again = match answer {
+        let (settled, again) = match answer {
             Ok(response) => settle(entries, response, &coordinator, &sender, &refusals),
             Err(error) => fail(entries, &error),
         };
         let failed = !again.is_empty();
-        commits.put_back(again);
+        commits.finish(settled, again);
         if failed {
             // A new generation makes a commit that was refused in mid-rebalance good again at once.
             let changed = tokio::time::timeout(backoff.next(), identity.changed());
@@ -71,9 +71,9 @@ async fn wait_for_identity(commits: &Commits, identity: &mut watch::Receiver<Opt
     let deadline = commits.first_deadline().unwrap_or_else(Instant::now);
     tokio::select! {
         changed = timeout_at(deadline, identity.changed()) => if changed.is_err() {
-            commits.put_back(commits.take());
+            commits.finish(Vec::new(), commits.take());
         },
-        () = commits.wake.notified() => commits.put_back(commits.take()),
+        () = commits.wake.notified() => commits.finish(Vec::new(), commits.take()),
     }
 }
 
@@ -106,26 +106,26 @@ fn build(group: &Arc<str>, sender: &Identity, entries: &[Entry]) -> OffsetCommit
         .with_topics(topics)
 }
 
-/// Answers each partition, and returns those to be tried again.
+/// How each partition's commit ended, and those to be tried again.
 fn settle(
     entries: Vec<Entry>,
     response: OffsetCommitResponse,
     coordinator: &Coordinator,
     sender: &Identity,
     refusals: &mpsc::Sender<Refusal>,
-) -> Vec<Entry> {
+) -> (Settled, Vec<Entry>) {
     let mut codes: BTreeMap<(&str, i32), i16> = BTreeMap::new();
     for topic in &response.topics {
         for p in &topic.partitions {
             codes.insert((topic.name.as_str(), p.partition_index), p.error_code);
         }
     }
-    let mut again = Vec::new();
+    let (mut settled, mut again) = (Settled::new(), Vec::new());
     for mut entry in entries {
         let code = codes.get(&(&*entry.slot.id.topic, entry.slot.id.partition));
         let code = match code.map(|code| ResponseError::try_from_code(*code)) {
             Some(None) => {
-                entry.answer(Ok(()));
+                settled.push((entry, Ok(())));
                 continue;
             }
             Some(Some(code)) => code,
@@ -153,24 +153,24 @@ fn settle(
                     offset: entry.offset,
                     code,
                 };
-                entry.answer(Err(error));
+                settled.push((entry, Err(error)));
             }
         }
     }
-    again
+    (settled, again)
 }
 
 /// The request did not come through, or its answer did not: a commit may be repeated.
-fn fail(entries: Vec<Entry>, error: &ClientError) -> Vec<Entry> {
+fn fail(entries: Vec<Entry>, error: &ClientError) -> (Settled, Vec<Entry>) {
     tracing::debug!(%error, "commit failed");
-    let mut again = Vec::new();
+    let (mut settled, mut again) = (Settled::new(), Vec::new());
     for mut entry in entries {
         if error.is_retriable() {
             entry.last_error = Some(error.to_string());
             again.push(entry);
         } else {
-            entry.answer(Err(ConsumerError::Client(error.clone())));
+            settled.push((entry, Err(ConsumerError::Client(error.clone()))));
         }
     }
-    again
+    (settled, again)
 }
