@@ -10,7 +10,7 @@ use kafka_wire::messages::offset_fetch_response::{
 };
 use kafka_wire::messages::{OffsetFetchRequest, OffsetFetchResponse, TopicName};
 
-use super::{Context, Handle, NoAnswer, text};
+use super::{Context, Handle, NoAnswer, code, text};
 use crate::faults::Target;
 use crate::group::{Committed, Offsets};
 use crate::shape::{Field, INT8, INT32S, STRING, array};
@@ -42,12 +42,15 @@ impl Handle for OffsetFetchRequest {
     }
 
     fn refuse(&self, error: ResponseError, version: i16) -> Option<OffsetFetchResponse> {
+        if is_of_partition(error) {
+            return None;
+        }
         let response = OffsetFetchResponse::default();
         if version >= FIRST_VERSION_WITH_ERROR {
             return Some(response.with_error_code(error.code()));
         }
         let topics = self.topics.iter().flatten();
-        let topics = topics.map(|topic| asked(topic, &Offsets::default(), error.code()));
+        let topics = topics.map(|topic| asked(topic, &Offsets::default(), |_| error.code()));
         Some(response.with_topics(topics.collect()))
     }
 
@@ -59,7 +62,10 @@ impl Handle for OffsetFetchRequest {
             None => offsets.topics().map(whole_topic).collect(),
             Some(topics) => topics
                 .iter()
-                .map(|topic| asked(topic, offsets, 0))
+                .map(|topic| {
+                    let injected = |index| context.injected_error(&topic.name, Some(index));
+                    asked(topic, offsets, |index| code(injected(index).err()))
+                })
                 .collect(),
         };
         let groups = &context.cluster.groups;
@@ -70,15 +76,28 @@ impl Handle for OffsetFetchRequest {
     }
 }
 
+/// Whether Kafka answers this for a partition, and not for the request.
+fn is_of_partition(error: ResponseError) -> bool {
+    matches!(
+        error,
+        ResponseError::UnstableOffsetCommit
+            | ResponseError::TopicAuthorizationFailed
+            | ResponseError::UnknownTopicOrPartition
+    )
+}
+
 fn asked(
     topic: &OffsetFetchRequestTopic,
     offsets: &Offsets,
-    error_code: i16,
+    error_code: impl Fn(i32) -> i16,
 ) -> OffsetFetchResponseTopic {
     let partitions = topic
         .partition_indexes
         .iter()
-        .map(|index| respond(*index, offsets.get(&topic.name, *index)).with_error_code(error_code))
+        .map(|index| {
+            let response = respond(*index, offsets.get(&topic.name, *index));
+            response.with_error_code(error_code(*index))
+        })
         .collect();
     OffsetFetchResponseTopic::default()
         .with_name(topic.name.clone())

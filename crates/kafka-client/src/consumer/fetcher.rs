@@ -122,6 +122,15 @@ impl Fetcher {
     }
 }
 
+/// The partitions whose place is to be asked for.
+#[derive(Debug, Default)]
+struct Unplaced {
+    missing: Vec<offsets::Missing>,
+    doubts: Vec<validate::Doubt>,
+    /// When to look again at those that were just refused.
+    again_at: Option<Instant>,
+}
+
 /// What routing found.
 #[derive(Debug, Default)]
 struct Routed {
@@ -162,17 +171,22 @@ impl Shared {
             .max(self.config.fetch_max_wait * 2);
         let mut watchdog = Watchdog::new(patience);
         loop {
-            let routed = self.route();
+            let mut routed = self.route();
             refresh_at = routed
                 .leaderless
                 .then(|| refresh_at.unwrap_or_else(|| Instant::now() + LEADERLESS_REFRESH));
-            let (missing, doubts) = self.take_unplaced();
+            let Unplaced {
+                missing,
+                doubts,
+                again_at,
+            } = self.take_unplaced();
             if !missing.is_empty() {
                 resets.push(offsets::reset(&self.cluster, &self.config, missing));
             }
             if !doubts.is_empty() {
                 checks.push(validate::validate(&self.cluster, &self.config, doubts));
             }
+            again_at.into_iter().for_each(|at| routed.look_again(at));
             tokio::select! {
                 () = self.wake.notified() => {}
                 changed = metadata.changed() => if changed.is_err() { return },
@@ -200,25 +214,32 @@ impl Shared {
     }
 
     /// The partitions without an offset, and those with one in doubt, that are not being seen to.
-    fn take_unplaced(&self) -> (Vec<offsets::Missing>, Vec<validate::Doubt>) {
+    fn take_unplaced(&self) -> Unplaced {
+        let now = Instant::now();
         let slots = self.slots.lock();
-        let (mut missing, mut doubts) = (Vec::new(), Vec::new());
+        let mut unplaced = Unplaced::default();
         for slot in slots.iter() {
             let mut state = slot.lock();
             let (slot, start, seeks) = (Arc::clone(slot), state.start, state.seeks);
-            if !state.is_held() || state.failure.is_some() || state.resetting == Some(seeks) {
+            let seen_to = state.resetting == Some(seeks);
+            let is_placed = matches!(start, Start::AwaitsCommitted | Start::Ready);
+            if !state.is_held() || state.failure.is_some() || seen_to || is_placed {
                 continue;
             }
-            match start {
-                Start::NeedsReset(_) | Start::AtTime(_) => {
-                    missing.push(offsets::Missing { slot, start, seeks });
-                }
-                Start::Unvalidated => doubts.push(validate::Doubt { slot, seeks }),
-                Start::AwaitsCommitted | Start::Ready => continue,
+            if let Some(later) = state.not_before.filter(|at| *at > now) {
+                let first = unplaced.again_at.map_or(later, |at| at.min(later));
+                unplaced.again_at = Some(first);
+                continue;
             }
             state.resetting = Some(seeks);
+            if start == Start::Unvalidated {
+                unplaced.doubts.push(validate::Doubt { slot, seeks });
+            } else {
+                let missing = offsets::Missing { slot, start, seeks };
+                unplaced.missing.push(missing);
+            }
         }
-        (missing, doubts)
+        unplaced
     }
 
     /// Has a partition that stands still fetched anew. Its broker's task goes with it, connections and all: the next routing
@@ -239,6 +260,7 @@ impl Shared {
         state.in_flight = None;
         state.resetting = None;
         state.not_before = None;
+        state.ask_committed_anew();
         state.leave_replica(self.cluster.config().metadata_max_age);
         let fetcher = state.fetcher.take();
         drop(state);
@@ -328,5 +350,30 @@ impl Shared {
             list,
             _stop: stop.drop_guard(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Client;
+    use crate::config::ClientConfig;
+    use crate::topic_partition::TopicPartition;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_partition_that_waits_too_long_for_its_committed_offset_has_it_asked_for_anew() {
+        let client = Client::new(ClientConfig::new("127.0.0.1:9")).unwrap();
+        let config = ConsumerConfig::default();
+        let patience = config.stall_timeout;
+        let fetcher = Fetcher::start(client.cluster().clone(), config);
+        let wanted = Arc::new(Notify::new());
+        let slot = Slot::new(TopicPartition::new("orders", 0), Start::AwaitsCommitted);
+        slot.lock().committed_asked = Some(1);
+        slot.lock().committed_wanted = Some(Arc::clone(&wanted));
+        let slot = Arc::new(slot);
+        fetcher.add(std::slice::from_ref(&slot));
+        let asked_for = tokio::time::timeout(patience * 3, wanted.notified());
+        asked_for.await.expect("the watchdog has it asked for");
+        assert_eq!(slot.lock().committed_asked, None);
     }
 }

@@ -10,7 +10,7 @@ use super::error::ConsumerError;
 use super::fetcher::Fetcher;
 use super::manual::StartAt;
 use super::offsets::{EARLIEST, LATEST};
-use super::slot::{Ownership, Slot, Start};
+use super::slot::{Ownership, Slot, SlotState, Start};
 use crate::group::{Commits, PendingCommit};
 use crate::records::Records;
 use crate::topic_partition::TopicPartition;
@@ -121,8 +121,10 @@ impl PartitionConsumer {
     ///
     /// # Errors
     ///
-    /// [`ConsumerError::Lost`], for good. [`ConsumerError::Undecodable`], [`ConsumerError::NoOffset`],
-    /// [`ConsumerError::Truncated`] and [`ConsumerError::Fetch`] until what they tell of is gone or somebody seeks past it.
+    /// [`ConsumerError::Lost`], for good. [`ConsumerError::NoOffset`] and [`ConsumerError::Truncated`] until somebody seeks.
+    /// [`ConsumerError::Fetch`], [`ConsumerError::Undecodable`] and [`ConsumerError::Client`] (of a place to start from that
+    /// cannot be learned) until what they tell of is gone: the brokers are asked again when the partition is polled again,
+    /// after a wait of up to a second.
     pub async fn poll(&mut self, max_records: usize) -> Result<Option<Records>, ConsumerError> {
         let _polled = Polled(Arc::clone(&self.slot));
         loop {
@@ -273,25 +275,8 @@ impl PartitionConsumer {
             // What came before the failure is handed out first.
             let drained = self.decoder.is_none() && state.buffer.is_empty();
             if let Some(failure) = state.failure.clone().filter(|_| drained) {
-                // Without an offset nothing changes until somebody seeks; anything else is tried again.
-                match state.start {
-                    Start::Ready => {
-                        state.failure = None;
-                        match state.fetcher {
-                            Some(_) => state.wake_fetcher(),
-                            None => self.fetcher.wake(),
-                        }
-                    }
-                    Start::NeedsReset(_) | Start::AtTime(_) if is_authentication(&failure) => {
-                        state.failure = None;
-                        state.resetting = None;
-                        self.fetcher.wake();
-                    }
-                    Start::Unvalidated => {
-                        state.failure = None;
-                        self.fetcher.wake();
-                    }
-                    Start::AwaitsCommitted | Start::NeedsReset(_) | Start::AtTime(_) => {}
+                if !waits_for_seek(&failure) {
+                    self.try_again(&mut state);
                 }
                 return Err(failure);
             }
@@ -316,6 +301,26 @@ impl PartitionConsumer {
             self.failed = Some(error);
         }
         self.finish(position, taken)
+    }
+
+    /// Has what failed tried again.
+    fn try_again(&self, state: &mut SlotState) {
+        state.failure = None;
+        match state.start {
+            Start::Ready if state.fetcher.is_some() => state.wake_fetcher(),
+            Start::Ready | Start::Unvalidated => self.fetcher.wake(),
+            Start::NeedsReset(_) | Start::AtTime(_) => {
+                state.resetting = None;
+                self.fetcher.wake();
+            }
+            Start::AwaitsCommitted => {
+                // The failure may be of the leader, and the question under way.
+                if state.committed_asked.is_none() {
+                    state.ask_committed_anew();
+                }
+                self.fetcher.wake();
+            }
+        }
     }
 
     /// Takes from the buffer until there are `max_records`. The slot is locked once a chunk and not while decoding.
@@ -410,7 +415,10 @@ impl Drop for PartitionConsumer {
     }
 }
 
-/// Whether brokers and client did not accept each other, which the next poll may find mended.
-fn is_authentication(failure: &ConsumerError) -> bool {
-    matches!(failure, ConsumerError::Client(error) if error.is_authentication())
+/// Whether asking again is of no use: there is nowhere to read on from, and the policy leaves it to the holder.
+fn waits_for_seek(failure: &ConsumerError) -> bool {
+    matches!(
+        failure,
+        ConsumerError::NoOffset { .. } | ConsumerError::Truncated { .. }
+    )
 }

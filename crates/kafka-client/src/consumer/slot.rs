@@ -89,6 +89,10 @@ pub(crate) struct SlotState {
     pub(crate) high_watermark: Option<i64>,
     pub(crate) log_start: Option<i64>,
     pub(crate) committed: Option<i64>,
+    /// The question for the committed offset that is under way; an answer to any other is dropped.
+    pub(crate) committed_asked: Option<u64>,
+    /// Wakes whoever asks for committed offsets.
+    pub(crate) committed_wanted: Option<Arc<Notify>>,
     /// Counts how often the next commit was allowed to go back, so that answers to commits from before are told.
     pub(crate) commit_era: u64,
     /// The highest offset that was committed in this era.
@@ -135,6 +139,8 @@ impl Slot {
                 high_watermark: None,
                 log_start: None,
                 committed: None,
+                committed_asked: None,
+                committed_wanted: None,
                 commit_era: 0,
                 acknowledged: None,
                 epochs: VecDeque::new(),
@@ -312,7 +318,26 @@ impl SlotState {
         was_one
     }
 
-    /// Keeps the partition from being fetched for a while, longer with every failure in a row.
+    /// Ends a pause. The time in it does not count as time without a poll.
+    pub(crate) fn resume(&mut self) {
+        if self.paused {
+            self.paused = false;
+            self.polled_at = self.polled_at.map(|_| Instant::now());
+        }
+        self.wake_fetcher();
+    }
+
+    /// Has the committed offset asked for (again), if it is still needed.
+    pub(crate) fn ask_committed_anew(&mut self) {
+        if self.start == Start::AwaitsCommitted
+            && let Some(wanted) = &self.committed_wanted
+        {
+            self.committed_asked = None;
+            wanted.notify_one();
+        }
+    }
+
+    /// Keeps the partition from being fetched, or asked about, for a while, longer with every failure in a row.
     pub(crate) fn hold_back(&mut self) {
         self.not_before = Some(Instant::now() + self.backoff.next());
     }

@@ -16,23 +16,68 @@ use crate::error::{ClientError, Remedy};
 /// The count of seeks of a new slot. Its holder may seek before the committed offset is even asked for, and that wins.
 const NOT_SOUGHT: u64 = 0;
 
-/// Gives newly assigned partitions their committed offsets; asks again until each has its answer or is gone.
-pub(super) async fn fetch(context: Arc<Context>, mut waiting: Vec<Arc<Slot>>) {
+/// A partition whose committed offset is asked for.
+pub(super) struct Question {
+    slot: Arc<Slot>,
+    /// Told apart from others about the same partition, before and after it.
+    number: u64,
+}
+
+impl Question {
+    pub(super) fn new(slot: Arc<Slot>, number: u64) -> Self {
+        slot.lock().committed_asked = Some(number);
+        Self { slot, number }
+    }
+
+    /// Whether somebody waits for this answer: nobody else asks by now, and the partition is held.
+    fn is_open(&self) -> bool {
+        let slot = &self.slot;
+        !slot.ending.is_cancelled()
+            && !slot.released.is_cancelled()
+            && slot.lock().committed_asked == Some(self.number)
+    }
+
+    /// Nothing is learned this time. The next poll tells why, and the one after it has it asked again.
+    fn refuse(&self, error: ClientError) {
+        self.slot.lock().committed_asked = None;
+        let error = ConsumerError::Client(error);
+        self.slot.fail_since(error, NOT_SOUGHT);
+    }
+}
+
+/// Gives partitions their committed offsets; asks again, with waits up to a second, until each has its answer or is gone.
+/// `settled` is called after each round in which some got theirs.
+pub(super) async fn fetch(
+    context: Arc<Context>,
+    mut waiting: Vec<Question>,
+    settled: impl Fn() + Send,
+) {
+    let held_back = |q: &Question| q.slot.lock().not_before;
+    if let Some(at) = waiting.iter().filter_map(held_back).max() {
+        tokio::time::sleep_until(at).await;
+    }
     let mut backoff = Backoff::default();
     loop {
-        waiting.retain(|slot| !slot.ending.is_cancelled() && !slot.released.is_cancelled());
+        waiting.retain(Question::is_open);
         if waiting.is_empty() {
             return;
         }
         match ask_committed(&context, &waiting).await {
-            Ok(answers) => waiting.retain(|slot| {
-                let answer = answers.get(&slot.id);
-                !answer.is_some_and(|answer| take_committed(slot, answer))
-            }),
+            Ok(answers) => {
+                let asked = waiting.len();
+                waiting.retain(|question| {
+                    let answer = answers.get(&question.slot.id);
+                    !answer.is_some_and(|answer| take_committed(question, answer))
+                });
+                // The others are not waited for.
+                if waiting.len() < asked {
+                    settled();
+                }
+            }
             Err(error) if error.is_retriable() => context.failed("fetching offsets", &error),
             Err(error) => {
-                for slot in waiting {
-                    slot.fail_since(ConsumerError::Client(error.clone()), NOT_SOUGHT);
+                for question in waiting {
+                    question.refuse(error.clone());
                 }
                 return;
             }
@@ -49,9 +94,12 @@ type Answer = Result<Option<(i64, i32)>, ResponseError>;
 
 type Committed = BTreeMap<TopicPartition, Answer>;
 
-async fn ask_committed(context: &Context, slots: &[Arc<Slot>]) -> Result<Committed, ClientError> {
+async fn ask_committed(
+    context: &Context,
+    questions: &[Question],
+) -> Result<Committed, ClientError> {
     let mut topics: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
-    for slot in slots {
+    for Question { slot, .. } in questions {
         topics
             .entry(&slot.id.topic)
             .or_default()
@@ -95,7 +143,12 @@ async fn ask_committed(context: &Context, slots: &[Arc<Slot>]) -> Result<Committ
 }
 
 /// Returns whether that was an answer that needs no other.
-fn take_committed(slot: &Slot, answer: &Answer) -> bool {
+fn take_committed(question: &Question, answer: &Answer) -> bool {
+    let slot = &question.slot;
+    // Whoever took the question over gets an answer of its own.
+    if !question.is_open() {
+        return true;
+    }
     match answer {
         Ok(committed) => {
             {
@@ -109,14 +162,15 @@ fn take_committed(slot: &Slot, answer: &Answer) -> bool {
                     let mut state = slot.lock();
                     if state.seeks == NOT_SOUGHT {
                         state.start = Start::NeedsReset(None);
+                        state.not_before = None;
                     }
                 }
             }
             true
         }
         Err(code) if Remedy::of(*code) == Remedy::Fatal => {
-            let error = ClientError::broker("OffsetFetch", slot.id.to_string(), *code);
-            slot.fail_since(ConsumerError::Client(error), NOT_SOUGHT);
+            let subject = slot.id.to_string();
+            question.refuse(ClientError::broker("OffsetFetch", subject, *code));
             true
         }
         Err(_) => false,

@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use kafka_wire::ResponseError;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -80,6 +80,10 @@ struct Manager {
     drain: Option<Drain>,
     /// Questions for committed offsets.
     starts: FuturesUnordered<BoxFuture<'static, ()>>,
+    /// Counts them.
+    questions: u64,
+    /// Wakes the loop: a partition's committed offset is to be asked for again.
+    committed_wanted: Arc<Notify>,
     /// What the generation works with.
     terms: Option<Terms>,
     /// What this member, as the leader, shared out: the number of partitions by topic.
@@ -106,6 +110,7 @@ enum Event {
     MetadataChanged,
     TopicMissing,
     PollOverdue,
+    CommittedWanted,
     Nothing,
 }
 
@@ -150,6 +155,8 @@ impl Manager {
             heartbeat: Heartbeat::default(),
             drain: None,
             starts: FuturesUnordered::new(),
+            questions: 0,
+            committed_wanted: Arc::default(),
             terms: None,
             shared_out: None,
             last: None,
@@ -199,6 +206,7 @@ impl Manager {
             () = sleep_until(refresh_at) => Event::TopicMissing,
             () = sleep_until(poll_overdue_at) => Event::PollOverdue,
             Some(()) = self.starts.next() => Event::Nothing,
+            () = self.committed_wanted.notified() => Event::CommittedWanted,
         }
     }
 
@@ -238,6 +246,7 @@ impl Manager {
                     self.step(Input::PollOverdue);
                 }
             }
+            Event::CommittedWanted => self.ask_committed_again(),
             Event::Nothing => {}
         }
     }

@@ -9,6 +9,7 @@ mod reading;
 mod real_only;
 mod rebalances;
 mod scenarios;
+mod starts;
 
 macro_rules! on_every_broker {
     ($($module:ident: $($scenario:ident)+;)+) => {

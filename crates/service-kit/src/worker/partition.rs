@@ -60,10 +60,11 @@ pub(super) async fn work(
             Ok(Some(records)) => handle(&partition, &records, &*route, shared).await,
             Ok(None) => return Ok(()),
             Err(error) if error.is_lost() => return Ok(()),
-            // The position is looked for once an assignment.
-            Err(error) if partition.position().is_none() => return Err(error.into()),
-            // The position stays, so the same records are fetched again. That holds for a batch that cannot be decoded, too:
-            // another replica may have it whole, and to skip records is for somebody who knows what they are.
+            // It stays so until somebody seeks, and nobody here does.
+            Err(error @ ConsumerError::NoOffset { .. }) => return Err(error.into()),
+            // The position stays, so the same records are fetched again; where there is none yet, it is looked for again.
+            // That holds for a batch that cannot be decoded, too: another replica may have it whole, and to skip records is
+            // for somebody who knows what they are.
             Err(error) => {
                 tracing::error!(%error, "cannot read the partition");
                 wait(&partition, BACKOFF.1).await

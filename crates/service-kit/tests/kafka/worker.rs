@@ -119,6 +119,9 @@ async fn a_partition_whose_start_was_refused_is_asked_for_again() {
         within("the refusal", refused.wait_for_hits(1)).await;
         bed.ask(&[1]).await;
         until_committed(&bed, 1).await;
+        // The others of the group are not bothered.
+        let group = bed.broker.inspect().group(GROUP).unwrap();
+        assert_eq!(group.generation, 1);
         worker.stop().await;
     }
 }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::{Drain, Manager};
 use crate::consumer::{ConsumerError, LostReason, PartitionConsumer, Slot, Start, TopicPartition};
 use crate::group::assignor::Member;
+use crate::group::committed::Question;
 use crate::group::membership::Action;
 use crate::group::protocol::Past;
 use crate::group::state::GroupPhase;
@@ -118,7 +119,10 @@ impl Manager {
             .into_iter()
             .map(|id| {
                 let slot = Slot::in_group(id, Start::AwaitsCommitted, group);
-                slot.lock().polled_at = Some(Instant::now());
+                let mut state = slot.lock();
+                state.polled_at = Some(Instant::now());
+                state.committed_wanted = Some(Arc::clone(&self.committed_wanted));
+                drop(state);
                 Arc::new(slot)
             })
             .collect();
@@ -129,12 +133,31 @@ impl Manager {
             let handle = PartitionConsumer::new(Arc::clone(slot), self.fetcher.clone(), commits);
             self.shared.events.push(GroupEvent::Assigned(handle));
         }
+        self.ask_committed(slots);
+    }
+
+    /// Asks for the committed offsets of the partitions that need one and are not being asked for.
+    pub(super) fn ask_committed_again(&mut self) {
+        let mut slots = self.shared.slots.lock().clone();
+        slots.retain(|slot| {
+            let state = slot.lock();
+            let is_waiting = state.start == Start::AwaitsCommitted && state.failure.is_none();
+            state.is_held() && is_waiting && state.committed_asked.is_none()
+        });
+        if !slots.is_empty() {
+            self.ask_committed(slots);
+        }
+    }
+
+    fn ask_committed(&mut self, slots: Vec<Arc<Slot>>) {
+        self.questions += 1;
+        let number = self.questions;
+        let questions = slots.into_iter().map(|slot| Question::new(slot, number));
+        let questions = questions.collect();
         let context = Arc::clone(&self.context);
         let fetcher = self.fetcher.clone();
-        self.starts.push(Box::pin(async move {
-            committed::fetch(context, slots).await;
-            fetcher.wake();
-        }));
+        let fetch = committed::fetch(context, questions, move || fetcher.wake());
+        self.starts.push(Box::pin(fetch));
     }
 
     fn slots_of(&self, partitions: &BTreeSet<TopicPartition>) -> Vec<Arc<Slot>> {
