@@ -235,10 +235,7 @@ impl PartitionConsumer {
 
     /// Goes on after [`pause`](Self::pause), with the records in memory first.
     pub fn resume(&mut self) {
-        let mut state = self.slot.lock();
-        state.paused = false;
-        state.wake_fetcher();
-        drop(state);
+        self.slot.lock().resume();
         self.slot.readable.notify_one();
     }
 

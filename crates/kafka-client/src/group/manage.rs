@@ -413,7 +413,8 @@ impl Manager {
     }
 
     fn poll_overdue_at(&self) -> Option<Instant> {
-        poll_overdue_at(&self.shared, self.context.config.max_poll_interval)
+        let slots = self.shared.slots.lock();
+        poll_overdue_at(&slots, self.context.config.max_poll_interval)
     }
 
     fn has_missing_topic(&self) -> bool {

@@ -36,8 +36,7 @@ impl Drain {
 }
 
 /// When the first of the partitions that are held has not been polled for so long; none if their holders all wait in a poll.
-pub(super) fn poll_overdue_at(shared: &Shared, max_poll_interval: Duration) -> Option<Instant> {
-    let slots = shared.slots.lock();
+pub(super) fn poll_overdue_at(slots: &[Arc<Slot>], max_poll_interval: Duration) -> Option<Instant> {
     let last_polls = slots.iter().filter_map(|slot| {
         let state = slot.lock();
         let counts = state.ownership == Ownership::Held && !state.paused;
@@ -59,5 +58,36 @@ pub(super) async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consumer::{Start, TopicPartition};
+
+    const LONGEST: Duration = Duration::from_secs(300);
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_of_a_pause_is_not_counted_when_it_ends() {
+        let slot = Arc::new(Slot::new(TopicPartition::new("orders", 0), Start::Ready));
+        let overdue_at = || poll_overdue_at(std::slice::from_ref(&slot), LONGEST);
+        let polled = Instant::now();
+        slot.lock().polled_at = Some(polled);
+        assert_eq!(overdue_at(), Some(polled + LONGEST));
+        slot.lock().paused = true;
+        assert_eq!(overdue_at(), None);
+        tokio::time::advance(LONGEST * 2).await;
+        slot.lock().resume();
+        assert_eq!(overdue_at(), Some(Instant::now() + LONGEST));
+        // Without a pause it is no sign of life.
+        tokio::time::advance(LONGEST / 2).await;
+        slot.lock().resume();
+        assert_eq!(overdue_at(), Some(Instant::now() + LONGEST / 2));
+        // Nor is there anything to count while the holder waits in a poll.
+        slot.lock().polled_at = None;
+        slot.lock().paused = true;
+        slot.lock().resume();
+        assert_eq!(overdue_at(), None);
     }
 }
