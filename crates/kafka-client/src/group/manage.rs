@@ -281,7 +281,7 @@ impl Manager {
 
     fn step(&mut self, input: Input) {
         tracing::trace!(group = %self.context.config.group_id, ?input, "membership");
-        let before = self.membership.phase();
+        let (before, generation) = (self.membership.phase(), self.membership.generation());
         let actions = self.membership.step(input);
         let phase = self.membership.phase();
         if phase != before {
@@ -299,6 +299,10 @@ impl Manager {
             self.publish_status(phase);
         }
         self.publish_identity();
+        if ![generation, NO_GENERATION].contains(&self.membership.generation()) {
+            metrics::counter!(metric::REBALANCES, "group" => Arc::clone(&self.context.config.group_id))
+                .increment(1);
+        }
         metrics::gauge!(metric::ASSIGNED, "group" => Arc::clone(&self.context.config.group_id))
             .set(self.membership.owned().len() as f64);
         for action in actions {
@@ -326,22 +330,16 @@ impl Manager {
 
     /// Commits are sent as the member that it is now.
     fn publish_identity(&self) {
-        let generation = self.membership.generation();
-        let identity = (generation != NO_GENERATION).then(|| Identity {
+        let identity = self.membership.commits_in().map(|generation| Identity {
             member_id: Arc::clone(self.membership.member_id()),
             generation,
             instance: self.context.config.group_instance_id.clone(),
         });
-        let joined = identity.is_some();
-        let changed = self.identity.send_if_modified(|current| {
+        self.identity.send_if_modified(|current| {
             let changed = *current != identity;
             *current = identity;
             changed
         });
-        if joined && changed {
-            metrics::counter!(metric::REBALANCES, "group" => Arc::clone(&self.context.config.group_id))
-                .increment(1);
-        }
     }
 
     fn heartbeat_due(&mut self) {

@@ -186,6 +186,13 @@ impl Membership {
         self.generation
     }
 
+    /// The generation to commit in; none while there is none to commit in. Between a join and the end of its sync the
+    /// coordinator refuses all commits with REBALANCE_IN_PROGRESS, which afterwards could not be told from the next rebalance.
+    pub(crate) fn commits_in(&self) -> Option<i32> {
+        let is_member = self.generation != NO_GENERATION;
+        (is_member && self.phase != Phase::Syncing).then_some(self.generation)
+    }
+
     pub(crate) fn is_leader(&self) -> bool {
         self.is_leader
     }

@@ -85,6 +85,38 @@ fn a_cooperative_member_gives_up_the_difference_and_rejoins() {
 }
 
 #[test]
+fn nothing_is_committed_between_the_join_and_the_end_of_the_sync() {
+    let mut member = stable(true, false);
+    assert_eq!(member.commits_in(), Some(1));
+    // While it joins, the group is in its generation still.
+    member.step(refused(E::RebalanceInProgress));
+    assert_eq!(member.commits_in(), Some(1));
+    member.step(Input::Joined(Joined {
+        generation: 2,
+        member_id: "m1".into(),
+        lead: None,
+    }));
+    assert_eq!(member.commits_in(), None);
+    member.step(Input::Synced(all_partitions()));
+    assert_eq!(member.commits_in(), Some(2));
+    assert_eq!(member.phase(), GroupPhase::Stable);
+    // So whatever is refused in this generation is of the rebalance after it.
+    let next = member.step(Input::Refused {
+        generation: 2,
+        code: E::RebalanceInProgress,
+    });
+    assert_eq!(next.last(), Some(&Action::Join { retry: false }));
+    // A member that is closed while it syncs has little time left to commit in.
+    member.step(Input::Joined(Joined {
+        generation: 3,
+        member_id: "m1".into(),
+        lead: None,
+    }));
+    member.step(Input::Close(GroupMembershipOperation::Default));
+    assert_eq!(member.commits_in(), Some(3));
+}
+
+#[test]
 fn a_static_member_does_not_leave_and_a_dynamic_one_does() {
     for (is_static, last) in [(true, Action::End(None)), (false, Action::Leave)] {
         let mut member = stable(false, is_static);
