@@ -184,7 +184,8 @@ impl Shared {
                 resets.push(offsets::reset(&self.cluster, &self.config, missing));
             }
             if !doubts.is_empty() {
-                checks.push(validate::validate(&self.cluster, &self.config, doubts));
+                let (cluster, config) = (&self.cluster, &self.config);
+                checks.push(validate::validate(cluster, config, &self.wake, doubts));
             }
             again_at.into_iter().for_each(|at| routed.look_again(at));
             tokio::select! {

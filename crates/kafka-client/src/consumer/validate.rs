@@ -13,6 +13,7 @@ use kafka_wire::messages::offset_for_leader_epoch_request::{
 use kafka_wire::messages::offset_for_leader_epoch_response::EpochEndOffset;
 use kafka_wire::messages::{OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, TopicName};
 use kafka_wire::{ResponseError, StrBytes, WireError};
+use tokio::sync::Notify;
 
 use super::config::{ConsumerConfig, OffsetReset};
 use super::error::ConsumerError;
@@ -48,6 +49,13 @@ impl Doubt {
             && state.failure.is_none()
     }
 
+    /// Whether the answer left the partition with another question, which is not part of this check.
+    fn needs_more(&self) -> bool {
+        let state = self.slot.lock();
+        let is_open = state.is_held() && state.failure.is_none();
+        is_open && state.start != Start::Ready && state.resetting != Some(state.seeks)
+    }
+
     fn question(&self, leader_epoch: i32) -> Question {
         let state = self.slot.lock();
         Question {
@@ -59,7 +67,13 @@ impl Doubt {
 }
 
 /// Asks the leaders until each partition has its answer or is gone, with waits up to a second.
-pub(super) async fn validate(cluster: &Cluster, config: &ConsumerConfig, mut doubts: Vec<Doubt>) {
+/// `wake` is told of partitions that need something else now.
+pub(super) async fn validate(
+    cluster: &Cluster,
+    config: &ConsumerConfig,
+    wake: &Notify,
+    mut doubts: Vec<Doubt>,
+) {
     let policy = config.auto_offset_reset;
     let mut backoff = Backoff::default();
     loop {
@@ -82,7 +96,9 @@ pub(super) async fn validate(cluster: &Cluster, config: &ConsumerConfig, mut dou
             (asked, answer)
         });
         for (asked, answer) in futures_util::future::join_all(asked).await {
-            take_answers(asked, answer, policy);
+            if take_answers(asked, answer, policy) {
+                wake.notify_one();
+            }
         }
         doubts.retain(Doubt::is_needed);
         if !doubts.is_empty() {
@@ -115,11 +131,12 @@ fn request(asked: &[(&Doubt, Question)]) -> OffsetForLeaderEpochRequest {
         .with_topics(topics)
 }
 
+/// Returns whether some partitions need something else now.
 fn take_answers(
     asked: &[(&Doubt, Question)],
     answer: Result<OffsetForLeaderEpochResponse, ClientError>,
     policy: OffsetReset,
-) {
+) -> bool {
     let response = match answer {
         Ok(response) => response,
         // A broker from before KIP-320 has nothing to say, as Kafka's clients take it, too.
@@ -128,11 +145,11 @@ fn take_answers(
                 doubt.slot.lock().validate(question.leader_epoch);
                 doubt.slot.readable.notify_one();
             }
-            return;
+            return false;
         }
         Err(error) => {
             tracing::debug!(%error, "cannot ask yet whether positions stand");
-            return;
+            return false;
         }
     };
     let mut answers: HashMap<(&str, i32), &EpochEndOffset> = HashMap::new();
@@ -141,13 +158,16 @@ fn take_answers(
             answers.insert((topic.topic.as_str(), partition.partition), partition);
         }
     }
+    let mut needs_more = false;
     for (doubt, question) in asked {
         let id = &doubt.slot.id;
         // What is not in the answer is asked again.
         if let Some(answer) = answers.get(&(&*id.topic, id.partition)) {
             settle(doubt, *question, answer, policy);
+            needs_more |= doubt.needs_more();
         }
     }
+    needs_more
 }
 
 fn settle(doubt: &Doubt, question: Question, answer: &EpochEndOffset, policy: OffsetReset) {
@@ -204,6 +224,68 @@ fn settle(doubt: &Doubt, question: Question, answer: &EpochEndOffset, policy: Of
             slot.start_at(offset, answer.leader_epoch, doubt.seeks);
             slot.lock().validate(question.leader_epoch);
         }
-        None => state.start = Start::NeedsReset(Some(question.offset)),
+        None => {
+            state.start = Start::NeedsReset(Some(question.offset));
+            state.resetting = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kafka_wire::messages::offset_for_leader_epoch_response::OffsetForLeaderTopicResult;
+
+    use super::*;
+    use crate::topic_partition::TopicPartition;
+
+    /// A partition whose holder was given what is before `position`, of six records that were fetched.
+    fn doubt(position: i64) -> Doubt {
+        let slot = Slot::new(TopicPartition::new("orders", 0), Start::Ready);
+        let seeks = {
+            let mut state = slot.lock();
+            state.move_to(position);
+            state.note_epoch(0, 0);
+            state.fetch_offset = 6;
+            state.start = Start::Unvalidated;
+            state.resetting = Some(state.seeks);
+            state.seeks
+        };
+        let slot = Arc::new(slot);
+        Doubt { slot, seeks }
+    }
+
+    /// Returns whether the partition needs more after this answer about the epoch of what was read.
+    fn answered(doubt: &Doubt, end_offset: i64, leader_epoch: i32) -> bool {
+        let partition = EpochEndOffset::default()
+            .with_end_offset(end_offset)
+            .with_leader_epoch(leader_epoch);
+        let topic = OffsetForLeaderTopicResult::default()
+            .with_topic(TopicName(StrBytes::from_static_str("orders")))
+            .with_partitions(vec![partition]);
+        let answer = OffsetForLeaderEpochResponse::default().with_topics(vec![topic]);
+        let question = doubt.question(1);
+        take_answers(&[(doubt, question)], Ok(answer), OffsetReset::Earliest)
+    }
+
+    #[test]
+    fn a_partition_that_needs_another_answer_does_not_wait_for_the_rest_of_its_check() {
+        // What waits in memory was truncated: whether the position stands is another question.
+        let rewound = doubt(2);
+        assert!(answered(&rewound, 4, 0));
+        assert_eq!(rewound.slot.lock().start, Start::Unvalidated);
+        assert!(!rewound.is_needed());
+        // The leader knows nothing of it, so the policy has to decide.
+        let unknown = doubt(6);
+        assert!(answered(&unknown, -1, -1));
+        assert_eq!(unknown.slot.lock().start, Start::NeedsReset(Some(6)));
+        for (end_offset, position) in [(6, 6), (4, 4)] {
+            let settled = doubt(6);
+            assert!(!answered(&settled, end_offset, 0));
+            let state = settled.slot.lock();
+            assert_eq!(
+                (state.start, state.position),
+                (Start::Ready, Some(position))
+            );
+        }
     }
 }

@@ -74,6 +74,17 @@ async fn a_truncated_log_is_read_on_from_where_it_diverged() {
 }
 
 #[tokio::test]
+async fn a_leader_that_knows_nothing_of_what_was_read_has_the_policy_decide() {
+    let (bed, topic) = six_records().await;
+    let mut partition = read(&bed.client, &topic, OffsetReset::Earliest);
+    assert_eq!(keys(&mut partition, 6).await, [0, 1, 2, 3, 4, 5]);
+    let end = bed.broker().move_leader_uncleanly(&topic, 0, 2, 0).unwrap();
+    assert_eq!(end, 0);
+    bed.produce_singly(&topic, 100..108).await;
+    assert_eq!(keys(&mut partition, 3).await, [100, 101, 102]);
+}
+
+#[tokio::test]
 async fn what_is_in_memory_of_a_truncated_log_is_not_handed_out() {
     let (bed, topic) = six_records().await;
     let mut partition = read(&bed.client, &topic, OffsetReset::Earliest);
