@@ -35,6 +35,11 @@ pub(super) fn all_partitions() -> Partitions {
 /// A member: the machine under test, and the I/O around it.
 struct Sim {
     machine: Membership,
+    /// The name that stays when the process restarts, if it has one (KIP-345).
+    instance: Option<Id>,
+    cooperative: bool,
+    /// The process is no more.
+    gone: bool,
     /// The join or sync that waits to be sent, and whether one is out.
     to_send: Option<Action>,
     awaits: Option<u32>,
@@ -46,10 +51,19 @@ struct Sim {
     last: Option<Claims>,
 }
 
+/// Who sends a request.
+struct Who {
+    id: Id,
+    instance: Option<Id>,
+    generation: i32,
+}
+
 struct World {
     assignor: Assignor,
     /// Whether every second member also knows an assignor that is not cooperative, and so is eager.
     mixed: bool,
+    /// Whether members have instance ids: all but every third.
+    has_static: bool,
     coordinator: Coordinator,
     sims: Vec<Sim>,
     exchanges: u32,
@@ -71,14 +85,19 @@ enum Event {
     ExpireLocally(usize),
     TopicsChanged(usize),
     PollOverdue(usize),
-    Close(usize),
+    Close(usize, GroupMembershipOperation),
+    /// The process is killed, and another comes up under its instance id.
+    Restart(usize),
+    /// Another comes up under its instance id while it still runs.
+    TakeOver(usize),
 }
 
 impl World {
-    fn new(assignor: Assignor, mixed: bool) -> Self {
+    fn new(assignor: Assignor, mixed: bool, has_static: bool) -> Self {
         Self {
             assignor,
             mixed,
+            has_static,
             coordinator: Coordinator::new(),
             sims: Vec::new(),
             exchanges: 0,
@@ -88,7 +107,7 @@ impl World {
     /// What can happen now; with `trouble` also what should not have to.
     fn enabled(&self, trouble: bool) -> Vec<Event> {
         let mut events = Vec::new();
-        for (i, sim) in self.sims.iter().enumerate() {
+        for (i, sim) in self.sims.iter().enumerate().filter(|(_, sim)| !sim.gone) {
             if sim.to_send.is_some() {
                 events.push(Event::Send(i));
             }
@@ -120,7 +139,15 @@ impl World {
                     events.push(Event::BudgetOver(i));
                 }
                 if i > 0 {
-                    events.push(Event::Close(i));
+                    let operations = [
+                        GroupMembershipOperation::Default,
+                        GroupMembershipOperation::LeaveGroup,
+                        GroupMembershipOperation::RemainInGroup,
+                    ];
+                    events.extend(operations.map(|operation| Event::Close(i, operation)));
+                }
+                if sim.instance.is_some() && self.sims.len() < 8 {
+                    events.extend([Event::Restart(i), Event::TakeOver(i)]);
                 }
             }
         }
@@ -141,18 +168,23 @@ impl World {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Start => {
-                let is_eager = self.mixed && self.sims.len() % 2 == 1;
+                let number = self.sims.len();
+                let is_eager = self.mixed && number % 2 == 1;
                 let cooperative = self.assignor.is_cooperative() && !is_eager;
-                self.sims.push(Sim {
-                    machine: Membership::new(cooperative, false),
-                    to_send: None,
-                    awaits: None,
-                    heartbeats: false,
-                    draining: BTreeSet::new(),
-                    holders: BTreeMap::new(),
-                    last: None,
-                });
-                self.step(self.sims.len() - 1, Input::Start);
+                let is_static = self.has_static && number % 3 != 2;
+                let instance = is_static.then(|| Id::from(format!("i{number}")));
+                self.start(cooperative, instance);
+            }
+            Event::Restart(i) => {
+                let sim = &mut self.sims[i];
+                sim.gone = true;
+                sim.awaits = None;
+                sim.holders.clear();
+                self.happen(Event::TakeOver(i));
+            }
+            Event::TakeOver(i) => {
+                let sim = &self.sims[i];
+                self.start(sim.cooperative, sim.instance.clone());
             }
             Event::Send(i) => self.send(i),
             Event::Deliver(i) => {
@@ -174,10 +206,11 @@ impl World {
                     self.step(i, Input::Unanswered);
                 }
             }
-            Event::CompleteJoin | Event::RebalanceTimeout => self.coordinator.complete(),
+            Event::CompleteJoin | Event::RebalanceTimeout => self.complete(),
             Event::Heartbeat(i) => {
-                let (id, generation) = self.identity(i);
-                if let Err(code) = self.coordinator.heartbeat(&id, generation) {
+                let who = self.who(i);
+                let generation = who.generation;
+                if let Err(code) = self.coordinator.heartbeat(&who) {
                     self.step(i, Input::Refused { generation, code });
                 }
             }
@@ -185,7 +218,7 @@ impl World {
             Event::Release(i) => self.step(i, Input::Released),
             Event::BudgetOver(i) => self.step(i, Input::DrainBudgetOver),
             Event::ExpireSession(i) => {
-                let (id, _) = self.identity(i);
+                let id = self.who(i).id;
                 // The session of a member that joins does not run (KIP-62).
                 if !self.coordinator.joining.contains_key(&id) {
                     self.coordinator.remove(&id);
@@ -204,17 +237,61 @@ impl World {
                 self.step(i, Input::TopicsChanged);
                 self.step(i, Input::SubscriptionChanged);
             }
-            Event::Close(i) => self.step(i, Input::Close(GroupMembershipOperation::Default)),
+            Event::Close(i, operation) => self.step(i, Input::Close(operation)),
         }
     }
 
-    fn identity(&self, i: usize) -> (Id, i32) {
-        let machine = &self.sims[i].machine;
-        (Arc::clone(machine.member_id()), machine.generation())
+    fn start(&mut self, cooperative: bool, instance: Option<Id>) {
+        self.sims.push(Sim {
+            machine: Membership::new(cooperative, instance.is_some()),
+            instance,
+            cooperative,
+            gone: false,
+            to_send: None,
+            awaits: None,
+            heartbeats: false,
+            draining: BTreeSet::new(),
+            holders: BTreeMap::new(),
+            last: None,
+        });
+        self.step(self.sims.len() - 1, Input::Start);
+    }
+
+    fn who(&self, i: usize) -> Who {
+        let sim = &self.sims[i];
+        Who {
+            id: Arc::clone(sim.machine.member_id()),
+            instance: sim.instance.clone(),
+            generation: sim.machine.generation(),
+        }
+    }
+
+    /// Static members stay in the group until their session is over. Of one that still runs that is so before the rebalance
+    /// timeout: it would have heard of the rebalance by its heartbeats.
+    fn complete(&mut self) {
+        let is_static = |id: &&Id| self.coordinator.instances.values().any(|i| i == *id);
+        let nobodys = self.nobodys();
+        let stay = nobodys.iter().filter(is_static).cloned().collect();
+        self.coordinator.complete(&stay);
+    }
+
+    /// The members that no process goes by any more.
+    fn nobodys(&self) -> Vec<Id> {
+        let live: BTreeSet<_> = self.live().map(|sim| sim.machine.member_id()).collect();
+        let members = self.coordinator.members.keys();
+        members.filter(|id| !live.contains(id)).cloned().collect()
+    }
+
+    fn live(&self) -> impl Iterator<Item = &Sim> {
+        let is_live = |sim: &&Sim| {
+            let ended = matches!(sim.machine.phase(), GroupPhase::Closed | GroupPhase::Failed);
+            !sim.gone && !ended
+        };
+        self.sims.iter().filter(is_live)
     }
 
     fn send(&mut self, i: usize) {
-        let (id, generation) = self.identity(i);
+        let who = self.who(i);
         let Some(action) = self.sims[i].to_send.take() else {
             return;
         };
@@ -223,7 +300,8 @@ impl World {
         match action {
             Action::Join { .. } => {
                 let claims = self.claims(i);
-                match self.coordinator.join(exchange, &id, claims) {
+                let instance = who.instance.as_ref();
+                match self.coordinator.join(exchange, &who.id, instance, claims) {
                     Ok(()) => self.sims[i].awaits = Some(exchange),
                     Err((code, member_id)) => self.step(i, Input::JoinRefused { code, member_id }),
                 }
@@ -231,10 +309,10 @@ impl World {
             Action::Sync { lead } => {
                 let plan = lead.map(|members| plan(self.assignor, &members));
                 self.sims[i].awaits = Some(exchange);
-                self.coordinator.sync(exchange, &id, generation, plan);
+                self.coordinator.sync(exchange, &who, plan);
             }
             Action::Leave => {
-                self.coordinator.remove(&id);
+                self.coordinator.remove(&who.id);
                 self.step(i, Input::Left);
             }
             other => panic!("{other:?} is not sent"),
@@ -254,12 +332,16 @@ impl World {
     }
 
     fn work(&mut self, i: usize) {
-        let (id, generation) = self.identity(i);
+        let who = self.who(i);
+        // Until then it waits to be sent.
+        let Some(generation) = self.sims[i].machine.commits_in() else {
+            return;
+        };
         let Some((partition, position)) = self.sims[i].holders.iter_mut().next() else {
             return;
         };
         let (partition, offset) = (partition.clone(), *position + 1);
-        match self.coordinator.commit(&id, generation, &partition, offset) {
+        match self.coordinator.commit(&who, &partition, offset) {
             Ok(()) => *position = offset,
             Err(code) => self.step(i, Input::Refused { generation, code }),
         }
@@ -324,7 +406,9 @@ impl World {
                 let owned = sim.machine.owned().contains(p);
                 assert!(owned, "held but not owned, after {after:?}");
                 let generation = sim.machine.generation();
-                let alone = by_generation.insert((generation, p));
+                // One that another took over from has not noticed yet; nobody takes its commits.
+                let is_fenced = self.coordinator.fenced.contains(sim.machine.member_id());
+                let alone = is_fenced || by_generation.insert((generation, p));
                 assert!(alone, "{p} has two owners in {generation} after {after:?}");
                 // Whoever is out of the group may not have noticed yet; nobody takes its commits.
                 let alone = !is_member || by_members.insert(p);
@@ -347,11 +431,16 @@ impl World {
                 if more.iter().all(|e| matches!(e, Event::Heartbeat(_)))
                     && self.coordinator.generation == before
                 {
+                    if let Some(nobody) = self.nobodys().first() {
+                        // Nobody keeps its session up.
+                        self.coordinator.remove(nobody);
+                        continue;
+                    }
                     if self.coordinator.phase == Phase::Preparing
                         && !self.coordinator.joining.is_empty()
                     {
                         // Members that are gone without a word hold the rebalance up until its timeout.
-                        self.coordinator.complete();
+                        self.complete();
                         continue;
                     }
                     if self.coordinator.phase == Phase::Completing {
@@ -374,11 +463,13 @@ impl World {
     }
 
     fn assert_settled(&self) {
-        let live: Vec<_> = self
-            .sims
-            .iter()
-            .filter(|s| s.machine.phase() != GroupPhase::Closed)
-            .collect();
+        for failed in &self.sims {
+            let name = &failed.instance;
+            let has_failed = failed.machine.phase() == GroupPhase::Failed;
+            let taken_over = || self.sims.iter().filter(|s| s.instance == *name).count() > 1;
+            assert!(!has_failed || name.is_some() && taken_over());
+        }
+        let live: Vec<_> = self.live().collect();
         let mut owned = Vec::new();
         for sim in &live {
             assert_eq!(sim.machine.phase(), GroupPhase::Stable);
@@ -404,8 +495,8 @@ fn plan(assignor: Assignor, members: &[Member]) -> BTreeMap<Id, Partitions> {
         .collect()
 }
 
-fn run(assignor: Assignor, mixed: bool, choices: &[u16]) {
-    let mut world = World::new(assignor, mixed);
+fn run(assignor: Assignor, mixed: bool, has_static: bool, choices: &[u16]) {
+    let mut world = World::new(assignor, mixed, has_static);
     world.happen(Event::Start);
     for choice in choices {
         let events = world.enabled(true);
@@ -422,15 +513,15 @@ proptest! {
     fn eager_members_never_share_a_partition_and_always_settle(
         choices in proptest::collection::vec(any::<u16>(), 0..400)
     ) {
-        run(Assignor::Range, false, &choices);
-        run(Assignor::Sticky, false, &choices);
+        run(Assignor::Range, false, false, &choices);
+        run(Assignor::Sticky, false, false, &choices);
     }
 
     #[test]
     fn cooperative_members_never_share_a_partition_and_always_settle(
         choices in proptest::collection::vec(any::<u16>(), 0..400)
     ) {
-        run(Assignor::CooperativeSticky, false, &choices);
+        run(Assignor::CooperativeSticky, false, false, &choices);
     }
 
     /// As in the second half of a rolling upgrade: the group is cooperative already, and some members are eager still.
@@ -438,6 +529,17 @@ proptest! {
     fn cooperative_and_eager_members_never_share_a_partition_and_always_settle(
         choices in proptest::collection::vec(any::<u16>(), 0..400)
     ) {
-        run(Assignor::CooperativeSticky, true, &choices);
+        run(Assignor::CooperativeSticky, true, false, &choices);
+    }
+
+    /// Processes are killed and come back, others take their names, and they are closed with and without leaving.
+    #[test]
+    fn static_members_never_share_a_partition_and_always_settle(
+        choices in proptest::collection::vec(any::<u16>(), 0..400)
+    ) {
+        run(Assignor::Range, false, true, &choices);
+        run(Assignor::Sticky, false, true, &choices);
+        run(Assignor::CooperativeSticky, false, true, &choices);
+        run(Assignor::CooperativeSticky, true, true, &choices);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use kafka_wire::ResponseError as E;
 
-use super::{Claims, Id, Partitions};
+use super::{Claims, Id, Partitions, Who};
 use crate::consumer::TopicPartition;
 use crate::group::assignor::Member;
 use crate::group::membership::{Input, Joined};
@@ -26,6 +26,10 @@ pub(super) struct Coordinator {
     pub(super) pending: BTreeSet<Id>,
     /// What each member says it owns, and since when.
     pub(super) members: BTreeMap<Id, Claims>,
+    /// The member that goes by each instance id (KIP-345).
+    pub(super) instances: BTreeMap<Id, Id>,
+    /// Members whose instance id another took over.
+    pub(super) fenced: BTreeSet<Id>,
     /// Members that wait for an answer, each with the number of the exchange.
     pub(super) joining: BTreeMap<Id, u32>,
     pub(super) syncing: BTreeMap<Id, u32>,
@@ -44,6 +48,8 @@ impl Coordinator {
             ids: 0,
             pending: BTreeSet::new(),
             members: BTreeMap::new(),
+            instances: BTreeMap::new(),
+            fenced: BTreeSet::new(),
             joining: BTreeMap::new(),
             syncing: BTreeMap::new(),
             leader: Arc::from(""),
@@ -53,8 +59,21 @@ impl Coordinator {
         }
     }
 
-    pub(super) fn join(&mut self, exchange: u32, id: &Id, claims: Claims) -> Result<(), (E, Id)> {
-        if id.is_empty() {
+    pub(super) fn join(
+        &mut self,
+        exchange: u32,
+        id: &Id,
+        instance: Option<&Id>,
+        claims: Claims,
+    ) -> Result<(), (E, Id)> {
+        if let Some(instance) = instance {
+            if id.is_empty() {
+                self.join_static(exchange, instance, claims);
+                return Ok(());
+            }
+            self.check_instance(id, Some(instance))
+                .map_err(|code| (code, Arc::clone(id)))?;
+        } else if id.is_empty() {
             self.ids += 1;
             let new: Id = Arc::from(format!("m{}", self.ids));
             self.pending.insert(Arc::clone(&new));
@@ -77,6 +96,48 @@ impl Coordinator {
         Ok(())
     }
 
+    /// A process that does not know its member yet: it takes the place of the one that had its instance id, if there is one,
+    /// and what that one was assigned.
+    fn join_static(&mut self, exchange: u32, instance: &Id, claims: Claims) {
+        self.ids += 1;
+        let new: Id = Arc::from(format!("s{}", self.ids));
+        self.members.insert(Arc::clone(&new), claims);
+        let old = self
+            .instances
+            .insert(Arc::clone(instance), Arc::clone(&new));
+        if let Some(old) = old {
+            self.replace(&old, &new);
+            if self.phase == Phase::Stable {
+                let answer = self.generation_for(&new);
+                self.answers.push((exchange, answer));
+                return;
+            }
+        }
+        self.joining.insert(new, exchange);
+        self.prepare();
+    }
+
+    fn replace(&mut self, old: &Id, new: &Id) {
+        self.members.remove(old);
+        self.fenced.insert(Arc::clone(old));
+        let fenced = E::FencedInstanceId;
+        if let Some(exchange) = self.joining.remove(old) {
+            let member_id = Arc::clone(old);
+            let code = fenced;
+            self.answers
+                .push((exchange, Input::JoinRefused { code, member_id }));
+        }
+        if let Some(exchange) = self.syncing.remove(old) {
+            self.answers.push((exchange, Input::SyncRefused(fenced)));
+        }
+        if let Some(assignment) = self.assignments.remove(old) {
+            self.assignments.insert(Arc::clone(new), assignment);
+        }
+        if self.leader == *old {
+            self.leader = Arc::clone(new);
+        }
+    }
+
     pub(super) fn prepare(&mut self) {
         self.phase = Phase::Preparing;
         for exchange in std::mem::take(&mut self.syncing).into_values() {
@@ -85,15 +146,19 @@ impl Coordinator {
         }
     }
 
-    /// All have joined, or the rebalance timeout is over and the others are out.
-    pub(super) fn complete(&mut self) {
+    /// All have joined, or the rebalance timeout is over and the others are out, except for those that are to stay.
+    pub(super) fn complete(&mut self, stay: &BTreeSet<Id>) {
         let joining = std::mem::take(&mut self.joining);
-        self.members.retain(|id, _| joining.contains_key(id));
+        let members = std::mem::take(&mut self.members).into_iter();
+        let (members, out): (_, BTreeMap<Id, Claims>) =
+            members.partition(|(id, _)| joining.contains_key(id) || stay.contains(id));
+        self.members = members;
+        self.instances.retain(|_, id| !out.contains_key(id));
         self.generation += 1;
         self.phase = Phase::Completing;
         self.assignments.clear();
-        if !self.members.contains_key(&self.leader) {
-            self.leader = self.members.keys().next().cloned().unwrap_or_default();
+        if !joining.contains_key(&self.leader) {
+            self.leader = joining.keys().next().cloned().unwrap_or_default();
         }
         for (id, exchange) in joining {
             let answer = self.generation_for(&id);
@@ -117,10 +182,20 @@ impl Coordinator {
         })
     }
 
-    pub(super) fn check(&self, id: &Id, generation: i32) -> Result<(), E> {
+    fn check_instance(&self, id: &Id, instance: Option<&Id>) -> Result<(), E> {
+        match instance.map(|instance| self.instances.get(instance)) {
+            Some(Some(current)) if current != id => Err(E::FencedInstanceId),
+            Some(None) => Err(E::UnknownMemberId),
+            Some(Some(_)) | None => Ok(()),
+        }
+    }
+
+    pub(super) fn check(&self, who: &Who) -> Result<(), E> {
+        let Who { id, generation, .. } = who;
+        self.check_instance(id, who.instance.as_ref())?;
         if !self.members.contains_key(id) {
             Err(E::UnknownMemberId)
-        } else if generation != self.generation {
+        } else if *generation != self.generation {
             Err(E::IllegalGeneration)
         } else {
             Ok(())
@@ -130,11 +205,10 @@ impl Coordinator {
     pub(super) fn sync(
         &mut self,
         exchange: u32,
-        id: &Id,
-        generation: i32,
+        who: &Who,
         plan: Option<BTreeMap<Id, Partitions>>,
     ) {
-        let refused = match (self.check(id, generation), self.phase) {
+        let refused = match (self.check(who), self.phase) {
             (Err(code), _) => Some(code),
             (Ok(()), Phase::Preparing) => Some(E::RebalanceInProgress),
             (Ok(()), _) => None,
@@ -143,7 +217,7 @@ impl Coordinator {
             self.answers.push((exchange, Input::SyncRefused(code)));
             return;
         }
-        self.syncing.insert(Arc::clone(id), exchange);
+        self.syncing.insert(Arc::clone(&who.id), exchange);
         if let Some(plan) = plan.filter(|_| self.phase == Phase::Completing) {
             self.assignments = plan;
             self.phase = Phase::Stable;
@@ -156,8 +230,8 @@ impl Coordinator {
         }
     }
 
-    pub(super) fn heartbeat(&self, id: &Id, generation: i32) -> Result<(), E> {
-        self.check(id, generation)?;
+    pub(super) fn heartbeat(&self, who: &Who) -> Result<(), E> {
+        self.check(who)?;
         match self.phase {
             Phase::Preparing => Err(E::RebalanceInProgress),
             Phase::Completing | Phase::Stable => Ok(()),
@@ -166,12 +240,11 @@ impl Coordinator {
 
     pub(super) fn commit(
         &mut self,
-        id: &Id,
-        generation: i32,
+        who: &Who,
         partition: &TopicPartition,
         offset: i64,
     ) -> Result<(), E> {
-        self.check(id, generation)?;
+        self.check(who)?;
         if self.phase == Phase::Completing {
             return Err(E::RebalanceInProgress);
         }
@@ -188,6 +261,7 @@ impl Coordinator {
 
     pub(super) fn remove(&mut self, id: &Id) {
         self.pending.remove(id);
+        self.instances.retain(|_, member| member != id);
         self.joining.remove(id);
         self.syncing.remove(id);
         if self.members.remove(id).is_some() {
