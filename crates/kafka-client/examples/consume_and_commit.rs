@@ -74,8 +74,10 @@ async fn read_partition(
                 String::from_utf8_lossy(record.value.unwrap_or_default()),
             );
         }
-        // Only now are they done. Whoever owns the partition after a crash reads on from what was committed last.
-        partition.commit(records.next_offset()).await?;
+        // Only now are they done. Whoever owns the partition after a crash reads on from what was committed last. It need not
+        // be waited for: the next commit says as much as this one, and a partition that is revoked stays until its last
+        // commit is answered. Where something else hangs on it, `commit` waits.
+        partition.commit_async(records.next_offset());
         if report.send(records.len()).await.is_err() {
             break;
         }
