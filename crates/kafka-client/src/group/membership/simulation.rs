@@ -275,11 +275,16 @@ impl World {
         self.coordinator.complete(&stay);
     }
 
-    /// The members that no process goes by any more.
+    /// The members that no process goes by any more, or is about to.
     fn nobodys(&self) -> Vec<Id> {
-        let live: BTreeSet<_> = self.live().map(|sim| sim.machine.member_id()).collect();
+        let is_live = |id: &&Id| {
+            let joining = self.coordinator.joining.get(*id).copied();
+            let is_told = |sim: &Sim| joining.is_some() && sim.awaits == joining;
+            self.live()
+                .any(|sim| sim.machine.member_id() == *id || is_told(sim))
+        };
         let members = self.coordinator.members.keys();
-        members.filter(|id| !live.contains(id)).cloned().collect()
+        members.filter(|id| !is_live(id)).cloned().collect()
     }
 
     fn live(&self) -> impl Iterator<Item = &Sim> {
