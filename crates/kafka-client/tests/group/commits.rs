@@ -1,4 +1,4 @@
-//! Commits while the group is in motion, and those that nobody waits for, on the embedded broker.
+//! Commits while the group is in motion, on the embedded broker, and those that nobody waits for, on any.
 
 use std::time::Duration;
 
@@ -153,9 +153,7 @@ async fn a_commit_waits_for_the_end_of_a_sync_and_starts_no_other_rebalance() {
     assert_eq!(inspect.group(&group).unwrap().generation, 2);
 }
 
-#[tokio::test]
-async fn commits_that_nobody_awaits_go_out_all_the_same() {
-    let bed = Bed::embedded().await;
+pub(crate) async fn commits_that_nobody_awaits_go_out_all_the_same(bed: &Bed) {
     let (topic, group) = (bed.topic(2).await, bed.name("group"));
     bed.produce(&topic, 2, 0..20).await;
     let mut member = bed.client.consumer_group(config(&group, &topic)).unwrap();

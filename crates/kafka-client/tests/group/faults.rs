@@ -157,6 +157,29 @@ async fn a_holder_that_does_not_poll_has_its_member_leave_until_it_polls_again()
 }
 
 #[tokio::test]
+async fn a_long_pause_does_not_have_the_member_leave_when_it_ends() {
+    let bed = Bed::embedded().await;
+    let (topic, group) = (bed.topic(1).await, bed.name("group"));
+    bed.produce(&topic, 1, 0..4).await;
+    let mut mine = config(&group, &topic);
+    mine.max_poll_interval = Duration::from_secs(2);
+    mine.heartbeat_interval = Duration::from_millis(100);
+    let mut member = bed.client.consumer_group(mine).unwrap();
+    let mut partition = assigned(&mut member).await;
+    assert_eq!(keys(&mut partition, 2).await, [0, 1]);
+    partition.pause();
+    // The heartbeats tell the time: this is longer than the longest between polls.
+    let beats = Fault::new(FaultAction::DelayAnswer(Duration::ZERO)).on(ApiKey::Heartbeat);
+    let beats = bed.broker().faults().inject(beats);
+    within("the pause", beats.wait_for_hits(25)).await;
+    partition.resume();
+    within("a heartbeat", beats.wait_for_hits(beats.hits() + 1)).await;
+    assert_eq!(keys(&mut partition, 2).await, [2, 3]);
+    assert_eq!(member.state().status.phase, GroupPhase::Stable);
+    assert!(!partition.is_revoked());
+}
+
+#[tokio::test]
 async fn a_pause_keeps_what_is_in_memory_and_a_seek_does_not() {
     let bed = Bed::embedded().await;
     let topic = bed.topic(1).await;

@@ -32,6 +32,8 @@ macro_rules! on_every_broker {
 }
 
 on_every_broker! {
+    commits:
+        commits_that_nobody_awaits_go_out_all_the_same;
     scenarios:
         earliest_reads_all_that_is_there
         latest_reads_only_what_comes

@@ -1,7 +1,9 @@
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::FutureExt;
 use kafka_wire::ResponseError;
+use tracing::span;
 
 use super::*;
 use crate::consumer::Start;
@@ -188,4 +190,60 @@ fn whoever_waits_for_a_commit_of_a_lost_partition_is_told_at_once() {
     assert!((&mut pending).now_or_never().is_none());
     slot.lose(LostReason::SessionExpired);
     assert!(is_told(pending).unwrap_err().is_lost());
+}
+
+/// Counts warnings.
+#[derive(Default, Clone)]
+struct Warnings(Arc<AtomicUsize>);
+
+impl tracing::Subscriber for Warnings {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::WARN
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+/// How many warnings there are when a commit fails whose handle goes before or after that, or is awaited.
+fn warnings_of(handle: impl FnOnce(&Commits, PendingCommit, Settled)) -> usize {
+    let warnings = Warnings::default();
+    tracing::subscriber::with_default(warnings.clone(), || {
+        let (commits, slot) = commits();
+        let pending = commits.commit(&slot, 1);
+        let entry = take_one(&commits);
+        let result = refused(&entry);
+        handle(&commits, pending, vec![(entry, result)]);
+    });
+    warnings.0.load(Ordering::Relaxed)
+}
+
+#[test]
+fn a_failure_that_nobody_awaits_is_logged() {
+    let dropped_first = warnings_of(|commits, pending, failed| {
+        drop(pending);
+        commits.finish(failed, Vec::new());
+    });
+    let dropped_after = warnings_of(|commits, pending, failed| {
+        commits.finish(failed, Vec::new());
+        drop(pending);
+    });
+    let awaited = warnings_of(|commits, pending, failed| {
+        commits.finish(failed, Vec::new());
+        is_told(pending).unwrap_err();
+    });
+    assert_eq!((dropped_first, dropped_after, awaited), (1, 1, 0));
 }
