@@ -27,8 +27,54 @@ pub(super) fn is_taken() {
 pub(super) async fn give() {
     if DUE.get() {
         // Whoever else comes meanwhile waits, too, so that calls that are polled in turn keep their order.
+        let _given = Given;
         tokio::task::yield_now().await;
-        // It may have run on another thread.
+    }
+}
+
+/// A turn that was given, or whose giver went away: the next one need not give it again. The sender may have run on another
+/// thread and so not have noted it.
+struct Given;
+
+impl Drop for Given {
+    fn drop(&mut self) {
         DUE.set(false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::FutureExt as _;
+    use futures_util::future::maybe_done;
+
+    use super::*;
+
+    #[test]
+    fn a_turn_is_given_once() {
+        assert!(give().now_or_never().is_some());
+        is_due();
+        let (mut first, mut second) = (pin!(maybe_done(give())), pin!(maybe_done(give())));
+        assert!(first.as_mut().now_or_never().is_none());
+        assert!(second.as_mut().now_or_never().is_none());
+        assert!(first.as_mut().now_or_never().is_some());
+        assert!(second.as_mut().now_or_never().is_some());
+        assert!(give().now_or_never().is_some());
+    }
+
+    #[test]
+    fn a_sender_that_has_run_needs_no_turn() {
+        is_due();
+        is_taken();
+        assert!(give().now_or_never().is_some());
+    }
+
+    /// Or else a caller that polls once, again and again, would never send.
+    #[test]
+    fn who_goes_away_has_given_it() {
+        is_due();
+        assert!(give().now_or_never().is_none());
+        assert!(give().now_or_never().is_some());
     }
 }

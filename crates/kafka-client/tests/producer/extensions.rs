@@ -285,7 +285,7 @@ async fn a_send_that_is_dropped_before_it_is_ready_has_sent_nothing() {
                 within("flushing", producer.flush()).await;
             }
         }
-        assert!(!deliveries.is_empty());
+        assert!(deliveries.len() >= 25, "of two calls one is taken");
         for (delivery, offset) in deliveries.into_iter().zip(1..) {
             assert_eq!(within("sending", delivery).await.unwrap().offset, offset);
         }
