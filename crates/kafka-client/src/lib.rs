@@ -61,6 +61,14 @@
 //! partitions are shared out (`group/assignor/`). Whether an error may be tried again is decided in one place (`error.rs`).
 //! Below lies `kafka-wire`: a connection, the table of APIs, the codec of record batches.
 //!
+//! # Seen from outside
+//!
+//! - A request has a span of the crate `tracing`: `kafka_request`, at the level DEBUG, of the target
+//!   `kafka_wire::connection`, with the fields `api` (its name in the protocol, `Produce`) and `broker` (the `host:port`). It
+//!   lasts from the sending to the answer or the failure, and a failure is logged within it. Where no subscriber wants it,
+//!   none is made.
+//! - What is measured, in the [`metrics`] facade, is listed in [`metric`].
+//!
 //! # What every call keeps to
 //!
 //! - Each wait has a bound, which its documentation names, and each buffer a cap.

@@ -182,14 +182,17 @@ impl Connection {
     ) -> Result<R::Response, WireError> {
         let span = tracing::debug_span!("kafka_request", api = R::NAME, broker = %self.address);
         let sent = Instant::now();
-        let result = self.exchange(request, deadline).instrument(span).await;
+        let exchanged = self.exchange(request, deadline).instrument(span.clone());
+        let result = exchanged.await;
         let (api, broker) = (R::NAME, Arc::clone(&self.address));
         metrics::histogram!(metric::REQUEST_DURATION, "api" => api, "broker" => Arc::clone(&broker))
             .record(sent.elapsed());
         if let Err(error) = &result {
             metrics::counter!(metric::REQUEST_ERRORS, "api" => api, "broker" => broker)
                 .increment(1);
-            tracing::debug!(api, broker = %self.address, %error, "a request failed");
+            span.in_scope(
+                || tracing::debug!(api, broker = %self.address, %error, "a request failed"),
+            );
         }
         result
     }
