@@ -4,7 +4,9 @@
 
 use std::borrow::Cow;
 
-use crate::{Event, EventId, Timestamp, TraceParent};
+use trace_context::{TRACEPARENT, TraceParent};
+
+use crate::{Event, EventId, Timestamp, trace};
 
 const ID: &str = "ce_id";
 const TYPE: &str = "ce_type";
@@ -12,7 +14,6 @@ const SOURCE: &str = "ce_source";
 const SPECVERSION: &str = "ce_specversion";
 const TIME: &str = "ce_time";
 const CONTENT_TYPE: &str = "content-type";
-const TRACEPARENT: &str = "traceparent";
 
 /// Characters of a header's value, and of what is wrong with the event's, that an error repeats.
 const LONGEST_VALUE: usize = 100;
@@ -153,13 +154,13 @@ impl<E: Event> Envelope<E> {
     /// `cause`, or else the order's own.
     pub fn new(data: E, cause: Option<TraceParent>) -> Self {
         let id = EventId::of(data.order_id(), data.step());
-        let parent = cause.unwrap_or_else(|| TraceParent::of(data.order_id()));
+        let parent = cause.unwrap_or_else(|| trace::of(data.order_id()));
         let attributes = Attributes {
             id,
             kind: E::TYPE.to_owned(),
             source: E::SOURCE.to_owned(),
             time: data.timestamp(),
-            traceparent: Some(parent.child(id)),
+            traceparent: Some(trace::child(parent, id)),
         };
         Self { attributes, data }
     }

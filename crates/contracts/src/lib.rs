@@ -26,4 +26,4 @@ pub use quantity::{Quantity, QuantityError};
 pub use status::{InventoryStatus, OrderStatus, PaymentStatus, ShipmentStatus, UnknownStatus};
 pub use text::{CustomerId, ProductId, ShippingAddress, TextError};
 pub use timestamp::{Timestamp, TimestampError};
-pub use trace::{TraceParent, TraceParentError};
+pub use trace_context::{TraceParent, TraceParentError};

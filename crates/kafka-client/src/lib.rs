@@ -68,6 +68,7 @@
 //!   lasts from the sending to the answer or the failure, and a failure is logged within it. Where no subscriber wants it,
 //!   none is made.
 //! - What is measured, in the [`metrics`] facade, is listed in [`metric`].
+//! - Records carry the trace to which they belong in the header `traceparent`: [`trace`].
 //!
 //! # What every call keeps to
 //!
@@ -89,6 +90,7 @@ mod partitioner;
 mod producer;
 mod records;
 mod topic_partition;
+pub mod trace;
 
 pub use admin::{
     Admin, ClusterDescription, CommittedOffset, ConfigEntry, ConfigOp, ConfigResource, Ensured,

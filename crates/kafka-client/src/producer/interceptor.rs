@@ -19,16 +19,20 @@ use super::topic::Topic;
 /// is logged and goes no further. Several interceptors are one that calls them.
 ///
 /// ```
+/// use kafka_client::trace::TracePropagation;
 /// use kafka_client::{AddedHeaders, ProducerInterceptor, TopicRecord};
 ///
-/// /// Sends the trace along, as W3C Trace Context says it.
+/// /// Says who sent a record, beside the trace that it belongs to.
 /// #[derive(Debug)]
-/// struct Propagation;
+/// struct Origin {
+///     service: &'static str,
+///     trace: TracePropagation,
+/// }
 ///
-/// impl ProducerInterceptor for Propagation {
-///     fn on_send(&self, _topic: &str, _record: &TopicRecord<'_>, headers: &mut AddedHeaders) -> u64 {
-///         headers.push("traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
-///         0
+/// impl ProducerInterceptor for Origin {
+///     fn on_send(&self, topic: &str, record: &TopicRecord<'_>, headers: &mut AddedHeaders) -> u64 {
+///         headers.push("service", self.service.as_bytes());
+///         self.trace.on_send(topic, record, headers)
 ///     }
 /// }
 /// ```

@@ -38,4 +38,5 @@ on_every_broker! {
     closing_delivers_first
     batches_too_large_for_the_topic_go_in_parts
     a_lone_record_leaves_at_once_and_lingering_ones_together
+    a_trace_goes_along_with_records
 }

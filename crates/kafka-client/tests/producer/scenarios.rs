@@ -1,13 +1,17 @@
 //! What must hold on every broker.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::{RngExt as _, SeedableRng as _};
 
+use kafka_client::trace::{self, TRACEPARENT, TracePropagation};
 use kafka_client::{
-    Compression, ProduceError, ProducerConfig, ProducerRecord, TopicRecord, partition_for_key,
+    Compression, ConsumerConfig, ProduceError, ProducerConfig, ProducerRecord, StartAt,
+    TopicPartition, TopicRecord, partition_for_key,
 };
+use parking_lot::Mutex;
 
 use crate::kit::{Bed, load, within};
 
@@ -238,4 +242,49 @@ pub(crate) async fn batches_too_large_for_the_topic_go_in_parts(bed: &Bed) {
             "{error}"
         );
     }
+}
+
+pub(crate) async fn a_trace_goes_along_with_records(bed: &Bed) {
+    let topic = bed.topic(1).await;
+    let current = Arc::new(Mutex::new(None));
+    let asked = Arc::clone(&current);
+    let propagation = TracePropagation::new(move || *asked.lock());
+    let producer = bed.client.producer(config(|c| {
+        c.interceptor = Some(Arc::new(propagation));
+    }));
+    let (span, other) = (trace::root(true), trace::root(false));
+    let (by_hand, other_text) = (trace::child_of(span).to_string(), other.to_string());
+    let later = other_text.replacen("00-", "cc-", 1) + "-more";
+    let of = |value| (TRACEPARENT, value);
+    for (headers, now, expected) in [
+        // What is sent within no span has no trace, unless it brings one.
+        (vec![], None, None),
+        (vec![of(Some(&*by_hand))], None, by_hand.parse().ok()),
+        (vec![of(Some(&*later))], None, Some(other)),
+        (vec![], Some(span), Some(span)),
+        (vec![("Traceparent", None)], Some(other), Some(other)),
+        // One that is there is the record's own, whatever it is worth.
+        (vec![of(Some(&*other_text))], Some(span), Some(other)),
+        (vec![of(Some("junk"))], Some(span), None),
+        (vec![of(None)], Some(span), None),
+        (vec![of(Some(&*by_hand)); 2], Some(span), None),
+    ] {
+        *current.lock() = now;
+        let headers = headers.into_iter().map(|(k, v)| (k, v.map(str::as_bytes)));
+        let headers: Vec<_> = headers.collect();
+        let record = ProducerRecord::new(&topic).headers(&headers);
+        let written = within("sending", producer.send(&record)).await.unwrap();
+        let offset = within("sending", written).await.unwrap().offset;
+        let place = (TopicPartition::new(&*topic, 0), StartAt::Offset(offset));
+        let mut consumers = bed.client.consume(ConsumerConfig::default(), [place]);
+        let consumer = &mut consumers.as_mut().unwrap()[0];
+        let records = within("polling", consumer.poll(1)).await.unwrap().unwrap();
+        let parent = trace::parent_of(&records.iter().next().unwrap());
+        assert_eq!(parent, expected, "{headers:?} within {now:?}");
+    }
+    assert!(span.is_random() && span.is_sampled() && !other.is_sampled());
+    assert_ne!(span.trace_id(), other.trace_id());
+    let child = trace::child_of(span);
+    assert_eq!(child.trace_id(), span.trace_id());
+    assert_ne!(child.span_id(), span.span_id());
 }

@@ -130,8 +130,9 @@ fn features_in(table: &Table) -> BTreeMap<String, Vec<String>> {
 /// What a crate may see of ours: in what is built, and in its tests besides.
 fn allowed(name: &str) -> Option<(&'static [&'static str], &'static [&'static str])> {
     match name {
-        "contracts" | "kafka-wire" => Some((&[], &[])),
-        "kafka-client" => Some((&["kafka-wire"], &["kafka-broker"])),
+        "kafka-wire" | "trace-context" => Some((&[], &[])),
+        "contracts" => Some((&["trace-context"], &[])),
+        "kafka-client" => Some((&["kafka-wire", "trace-context"], &["kafka-broker"])),
         "kafka-broker" => Some((&["kafka-wire"], &["kafka-client"])),
         "service-kit" => Some((&["contracts", "kafka-client"], &["kafka-broker"])),
         service if SERVICES.contains(&service) => Some((
@@ -289,11 +290,12 @@ mod tests {
     #[test]
     fn the_design_itself_passes() {
         let manifests = [
-            parse("contracts", ""),
+            parse("trace-context", ""),
+            parse("contracts", "[dependencies]\ntrace-context = {}"),
             parse("kafka-wire", "[dependencies]\nrskafka.workspace = true"),
             parse(
                 "kafka-client",
-                "[dependencies]\nkafka-wire.workspace = true\n[dev-dependencies]\nkafka-broker = {}",
+                "[dependencies]\nkafka-wire.workspace = true\ntrace-context = {}\n[dev-dependencies]\nkafka-broker = {}",
             ),
             parse(
                 "kafka-broker",
