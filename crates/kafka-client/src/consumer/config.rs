@@ -16,6 +16,9 @@ pub enum OffsetReset {
     /// At the first record of the last so long, by its timestamp and this process's clock; behind the newest record where
     /// there is none (KIP-1106).
     ByDuration(Duration),
+    /// At the first record that has this timestamp or a later one, in milliseconds since 1970; behind the newest record where
+    /// there is none. Must not be negative.
+    Timestamp(i64),
     /// Nowhere: polling the partition fails with [`ConsumerError::NoOffset`](crate::ConsumerError::NoOffset) until
     /// somebody seeks.
     Error,
@@ -87,6 +90,9 @@ impl Default for ConsumerConfig {
 impl ConsumerConfig {
     pub(crate) fn check(&self) -> Result<(), ClientError> {
         let wrong = |what: &str| Err(ClientError::Config(what.to_owned()));
+        if matches!(self.auto_offset_reset, OffsetReset::Timestamp(time) if time < 0) {
+            return wrong("the timestamp of auto_offset_reset is negative");
+        }
         if self.fetch_min_bytes < 0 {
             return wrong("fetch_min_bytes is negative");
         }

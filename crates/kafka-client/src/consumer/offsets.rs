@@ -45,6 +45,7 @@ impl Missing {
             // Where no record is as young as that, it is the log's end.
             (Start::AtTime(time), _) => (Some(time), Some(LATEST)),
             (_, OffsetReset::ByDuration(back)) => (Some(time_before(back)), Some(LATEST)),
+            (_, OffsetReset::Timestamp(time)) => (Some(time), Some(LATEST)),
             (_, OffsetReset::Earliest) => (Some(EARLIEST), None),
             (_, OffsetReset::Latest) => (None, Some(LATEST)),
             (_, OffsetReset::Error) => (Some(EARLIEST), Some(LATEST)),

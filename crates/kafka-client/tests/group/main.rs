@@ -47,7 +47,7 @@ on_every_broker! {
         a_pause_keeps_what_is_in_memory
         many_partitions_are_committed_together
         a_partition_is_read_without_a_group_from_any_place
-        a_group_without_offsets_starts_so_long_ago
+        a_group_without_offsets_starts_at_a_time
         topics_that_match_a_pattern_come_and_go;
     rebalances:
         partitions_that_stay_are_not_interrupted

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use kafka_client::{
-    Assignor, Client, ClientConfig, ConsumerConfig, ConsumerError, GroupPhase, LostReason,
-    OffsetReset, ProducerConfig, ProducerRecord, StartAt, TopicPattern,
+    Assignor, Client, ClientConfig, ClientError, ConsumerConfig, ConsumerError, GroupPhase,
+    LostReason, OffsetReset, ProducerConfig, ProducerRecord, StartAt, TopicPattern,
 };
 
 use crate::kit::{Bed, Journal, Member, assigned, config, keys, tp, wait_for_partitions, within};
@@ -343,8 +343,8 @@ pub(crate) async fn a_partition_is_read_without_a_group_from_any_place(bed: &Bed
     }
 }
 
-pub(crate) async fn a_group_without_offsets_starts_so_long_ago(bed: &Bed) {
-    let (topic, group) = (bed.topic(2).await, bed.name("group"));
+pub(crate) async fn a_group_without_offsets_starts_at_a_time(bed: &Bed) {
+    let topic = bed.topic(2).await;
     let producer = bed.client.producer(ProducerConfig::default());
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let now = i64::try_from(now.unwrap().as_millis()).unwrap();
@@ -355,40 +355,49 @@ pub(crate) async fn a_group_without_offsets_starts_so_long_ago(bed: &Bed) {
         let delivery = producer.send(&record).await.unwrap();
         within("producing", delivery).await.unwrap();
     }
-    let mut mine = config(&group, &topic);
     let four_hours = Duration::from_secs(4 * 3600);
-    mine.consumer.auto_offset_reset = OffsetReset::ByDuration(four_hours);
-    let mut member = bed.client.consumer_group(mine).unwrap();
-    let mut partitions = [assigned(&mut member).await, assigned(&mut member).await];
-    partitions.sort_by_key(kafka_client::PartitionConsumer::partition);
-    let [mut first, second] = partitions;
-    assert_eq!(keys(&mut first, 2).await, [2, 3]);
-    // None is as young as that: behind the newest one.
-    assert_eq!(placed(&second).await, 1);
-
-    // And from wherever a handle is sought to.
-    for (place, expected) in [
-        (StartAt::Earliest, &[0, 2, 3][..]),
-        (StartAt::Timestamp(now - 2 * HOUR), &[3]),
-        (StartAt::Offset(1), &[2, 3]),
-        (StartAt::Reset, &[2, 3]),
+    for (policy, young) in [
+        (OffsetReset::ByDuration(four_hours), &[2, 3][..]),
+        (OffsetReset::Timestamp(now - 3 * HOUR), &[2, 3]),
+        (OffsetReset::Timestamp(now - 3 * HOUR + 1), &[3]),
     ] {
-        first.seek_to(place).unwrap();
-        assert_eq!(
-            keys(&mut first, expected.len()).await,
-            expected,
-            "{place:?}"
+        let mut mine = config(&bed.name("group"), &topic);
+        mine.consumer.auto_offset_reset = policy;
+        let mut member = bed.client.consumer_group(mine).unwrap();
+        let mut partitions = [assigned(&mut member).await, assigned(&mut member).await];
+        partitions.sort_by_key(kafka_client::PartitionConsumer::partition);
+        let [mut first, second] = partitions;
+        assert_eq!(keys(&mut first, young.len()).await, young, "{policy:?}");
+        // None is as young as that: behind the newest one.
+        assert_eq!(placed(&second).await, 1, "{policy:?}");
+
+        // And from wherever a handle is sought to.
+        for (place, expected) in [
+            (StartAt::Earliest, &[0, 2, 3][..]),
+            (StartAt::Timestamp(now - 2 * HOUR), &[3]),
+            (StartAt::Offset(1), &[2, 3]),
+            (StartAt::Reset, young),
+            // Outside of the log.
+            (StartAt::Offset(100), young),
+        ] {
+            first.seek_to(place).unwrap();
+            let read = keys(&mut first, expected.len()).await;
+            assert_eq!(read, expected, "{place:?} under {policy:?}");
+        }
+        first.seek_to(StartAt::Latest).unwrap();
+        assert_eq!(placed(&first).await, 3);
+        let error = first.seek_to(StartAt::Timestamp(-1)).unwrap_err();
+        assert!(
+            matches!(error, ConsumerError::InvalidOffset { .. }),
+            "{error}"
         );
+        drop((first, second));
+        member.close(CLOSE).await.unwrap();
     }
-    first.seek_to(StartAt::Latest).unwrap();
-    assert_eq!(placed(&first).await, 3);
-    let error = first.seek_to(StartAt::Timestamp(-1)).unwrap_err();
-    assert!(
-        matches!(error, ConsumerError::InvalidOffset { .. }),
-        "{error}"
-    );
-    drop((first, second));
-    member.close(CLOSE).await.unwrap();
+    let mut before_1970 = config(&bed.name("group"), &topic);
+    before_1970.consumer.auto_offset_reset = OffsetReset::Timestamp(-1);
+    let error = bed.client.consumer_group(before_1970).unwrap_err();
+    assert!(matches!(error, ClientError::Config(_)), "{error}");
 }
 
 /// The position, once it is known.
