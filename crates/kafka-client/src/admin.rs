@@ -4,6 +4,7 @@
 //! group coordinator, partition leader) and tries again what [`Remedy`](crate::Remedy) says may succeed. A call returns an error if it came
 //! to nothing; where it is about several things, each of them has a result of its own.
 
+mod answers;
 mod attempts;
 mod cluster;
 mod configs;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 
+use parking_lot::Mutex;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Admin, PerItem, unanswered};
@@ -55,8 +56,64 @@ impl Admin {
     pub(super) async fn attempts<T, F>(
         &self,
         what: &str,
-        mut patience: Patience,
+        patience: Patience,
         mut attempt: impl FnMut() -> F,
+    ) -> Result<T, ClientError>
+    where
+        F: Future<Output = Result<T, ClientError>>,
+    {
+        self.attempts_with(what, patience, |_| attempt()).await
+    }
+
+    /// Makes attempts at several things: at all of them, then at those whose error is worth another attempt, until each has
+    /// its result or the time is up. An attempt is told which things it is for.
+    ///
+    /// It is an error of the call only if nothing has a result.
+    pub(super) async fn attempts_at_each<K, T, F>(
+        &self,
+        what: &str,
+        patience: Patience,
+        items: &[K],
+        mut attempt: impl FnMut(Vec<K>) -> F,
+    ) -> Result<PerItem<K, T>, ClientError>
+    where
+        K: Ord + Clone,
+        F: Future<Output = Result<PerItem<K, T>, ClientError>>,
+    {
+        if items.is_empty() {
+            return Ok(Vec::new());
+        }
+        let settled = Mutex::new(BTreeMap::new());
+        let ended = self.attempts_with(what, patience, |patience| {
+            let open = {
+                let settled = settled.lock();
+                let open = items.iter().filter(|item| !settled.contains_key(*item));
+                open.cloned().collect()
+            };
+            let (attempted, settled) = (attempt(open), &settled);
+            async move { settle(attempted.await?, patience, &mut settled.lock()) }
+        });
+        let failure = ended.await.err();
+        let mut settled = settled.into_inner();
+        match failure {
+            Some(failure) if settled.is_empty() => Err(failure),
+            failure => Ok(items
+                .iter()
+                .map(|item| {
+                    let missing = || failure.clone().unwrap_or_else(|| unanswered("Admin", what));
+                    let result = settled.remove(item).unwrap_or_else(|| Err(missing()));
+                    (item.clone(), result)
+                })
+                .collect()),
+        }
+    }
+
+    /// As [`attempts`](Self::attempts); each attempt is told what is still worth another one.
+    async fn attempts_with<T, F>(
+        &self,
+        what: &str,
+        mut patience: Patience,
+        mut attempt: impl FnMut(Patience) -> F,
     ) -> Result<T, ClientError>
     where
         F: Future<Output = Result<T, ClientError>>,
@@ -64,7 +121,7 @@ impl Admin {
         let mut backoff = Backoff::default();
         let mut last = None;
         loop {
-            let error = match timeout_at(patience.deadline, attempt()).await {
+            let error = match timeout_at(patience.deadline, attempt(patience)).await {
                 Ok(Ok(done)) => return Ok(done),
                 Ok(Err(error)) => error,
                 Err(_) => return Err(self.too_late(what, last)),
@@ -80,66 +137,6 @@ impl Admin {
                 return Err(self.too_late(what, last));
             }
         }
-    }
-
-    /// Makes attempts at several things: at all of them, then at those whose error is worth another attempt, until each has
-    /// its result or the time is up. An attempt is told which things it is for.
-    ///
-    /// It is an error of the call only if nothing has a result.
-    pub(super) async fn attempts_at_each<K, T, F>(
-        &self,
-        what: &str,
-        mut patience: Patience,
-        items: &[K],
-        mut attempt: impl FnMut(Vec<K>) -> F,
-    ) -> Result<PerItem<K, T>, ClientError>
-    where
-        K: Ord + Clone,
-        F: Future<Output = Result<PerItem<K, T>, ClientError>>,
-    {
-        let mut open = items.to_vec();
-        let mut settled = BTreeMap::new();
-        let mut backoff = Backoff::default();
-        let mut last = None;
-        while !open.is_empty() {
-            let failure = match timeout_at(patience.deadline, attempt(open.clone())).await {
-                Err(_) => Err(self.too_late(what, last.take())),
-                Ok(Err(error)) if !patience.allows(&error) => Err(error),
-                Ok(Err(error)) => {
-                    patience.doubts -= u32::from(error.is_unknown_topic());
-                    Ok(Some(error))
-                }
-                Ok(Ok(results)) => Ok(settle(results, &mut patience, &mut settled)),
-            };
-            open.retain(|item| !settled.contains_key(item));
-            let failure = match failure {
-                Ok(None) => break,
-                Ok(Some(error)) => {
-                    last = Some(error.to_string());
-                    if self.pause(what, patience, &mut backoff, &error).await {
-                        continue;
-                    }
-                    self.too_late(what, last.take())
-                }
-                Err(error) => error,
-            };
-            if settled.is_empty() {
-                return Err(failure);
-            }
-            for item in std::mem::take(&mut open) {
-                settled.insert(item, Err(failure.clone()));
-            }
-        }
-        Ok(items
-            .iter()
-            .map(|item| {
-                let result = settled.remove(item);
-                (
-                    item.clone(),
-                    result.unwrap_or_else(|| Err(unanswered("Admin", what))),
-                )
-            })
-            .collect())
     }
 
     /// Waits before another attempt, and meanwhile brings the metadata up to date if the error calls for that. `false` if
@@ -174,25 +171,28 @@ impl Admin {
     }
 }
 
-/// Keeps the results that are final. Returns the error of one that is not.
+/// Keeps the results that are final.
+///
+/// # Errors
+///
+/// That of one that is not: of an unknown topic if there is one, since it is counted how often that was said.
 fn settle<K: Ord, T>(
     results: PerItem<K, T>,
-    patience: &mut Patience,
+    patience: Patience,
     settled: &mut BTreeMap<K, Result<T, ClientError>>,
-) -> Option<ClientError> {
-    let mut open = None;
-    let mut doubted = false;
+) -> Result<(), ClientError> {
+    let mut open: Option<ClientError> = None;
     for (item, result) in results {
         match result {
             Err(error) if patience.allows(&error) => {
-                doubted |= error.is_unknown_topic();
-                open = Some(error);
+                if !open.as_ref().is_some_and(ClientError::is_unknown_topic) {
+                    open = Some(error);
+                }
             }
             result => {
                 settled.insert(item, result);
             }
         }
     }
-    patience.doubts -= u32::from(doubted);
-    open
+    open.map_or(Ok(()), Err)
 }

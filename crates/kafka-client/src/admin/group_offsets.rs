@@ -14,6 +14,7 @@ use kafka_wire::messages::{
     GroupId, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, TopicName,
 };
 
+use super::answers::of_partitions;
 use super::offsets::{OffsetAt, by_topic};
 use super::{Admin, PerItem, check, text, unanswered};
 use crate::error::ClientError;
@@ -127,23 +128,12 @@ impl Admin {
             );
             let request = administrators_commit(group, topics);
             let response = self.ask_coordinator(group, request).await?;
-            Ok(open
-                .into_iter()
-                .map(|partition| {
-                    let answered = response
-                        .topics
-                        .iter()
-                        .filter(|t| *t.name.0 == *partition.topic)
-                        .flat_map(|t| &t.partitions)
-                        .find(|p| p.partition_index == partition.partition);
-                    let subject = partition.to_string();
-                    let result = match answered {
-                        Some(p) => check("OffsetCommit", subject, p.error_code, None),
-                        None => Err(unanswered("OffsetCommit", subject)),
-                    };
-                    (partition, result)
-                })
-                .collect())
+            Ok(of_partitions(
+                "OffsetCommit",
+                open,
+                &response.topics,
+                |_| (),
+            ))
         })
         .await
     }
@@ -178,23 +168,12 @@ impl Admin {
                 .with_topics(topics);
             let response = self.ask_coordinator(group, request).await?;
             check("OffsetDelete", group, response.error_code, None)?;
-            Ok(open
-                .into_iter()
-                .map(|partition| {
-                    let answered = response
-                        .topics
-                        .iter()
-                        .filter(|t| *t.name.0 == *partition.topic)
-                        .flat_map(|t| &t.partitions)
-                        .find(|p| p.partition_index == partition.partition);
-                    let subject = partition.to_string();
-                    let result = match answered {
-                        Some(p) => check("OffsetDelete", subject, p.error_code, None),
-                        None => Err(unanswered("OffsetDelete", subject)),
-                    };
-                    (partition, result)
-                })
-                .collect())
+            Ok(of_partitions(
+                "OffsetDelete",
+                open,
+                &response.topics,
+                |_| (),
+            ))
         })
         .await
     }

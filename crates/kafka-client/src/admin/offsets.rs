@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use futures_util::future::join_all;
 use kafka_wire::ResponseError;
 use kafka_wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use kafka_wire::messages::list_offsets_response::ListOffsetsPartitionResponse;
 use kafka_wire::messages::{BrokerId, ListOffsetsRequest, TopicName};
 
-use super::{Admin, PerItem, check, text, unanswered};
+use super::{Admin, PerItem, text, unanswered};
 use crate::cluster::{Leader, TopicMetadata};
 use crate::error::ClientError;
 use crate::topic_partition::TopicPartition;
@@ -70,54 +70,14 @@ impl Admin {
         partitions: Vec<TopicPartition>,
         at: OffsetAt,
     ) -> Result<PerItem<TopicPartition, ListedOffset>, ClientError> {
-        let mut results = Vec::with_capacity(partitions.len());
-        let mut by_leader: BTreeMap<i32, Vec<(TopicPartition, i32)>> = BTreeMap::new();
-        for (partition, leader) in self.leaders(partitions).await? {
-            match leader {
-                Ok(leader) => by_leader
-                    .entry(leader.node)
-                    .or_default()
-                    .push((partition, leader.epoch)),
-                Err(error) => results.push((partition, Err(error))),
-            }
-        }
-        let asked = by_leader.into_iter().map(|(node, partitions)| async move {
-            let request = ListOffsetsRequest::default()
+        let request = |partitions: &[(TopicPartition, i32)]| {
+            ListOffsetsRequest::default()
                 .with_replica_id(BrokerId(-1))
                 .with_timeout_ms(self.timeout_ms())
-                .with_topics(list_topics(&partitions, at));
-            let response = self.ask_broker(node, request).await;
-            (partitions, response)
-        });
-        for (asked, response) in join_all(asked).await {
-            for (partition, _) in asked {
-                let result = match &response {
-                    Err(error) => Err(error.clone()),
-                    Ok(response) => {
-                        let answered = response
-                            .topics
-                            .iter()
-                            .filter(|t| *t.name.0 == *partition.topic)
-                            .flat_map(|t| &t.partitions)
-                            .find(|p| p.partition_index == partition.partition);
-                        match answered {
-                            None => Err(unanswered("ListOffsets", partition.to_string())),
-                            Some(p) => {
-                                check("ListOffsets", partition.to_string(), p.error_code, None).map(
-                                    |()| ListedOffset {
-                                        offset: (p.offset >= 0).then_some(p.offset),
-                                        timestamp: (p.timestamp >= 0).then_some(p.timestamp),
-                                        leader_epoch: p.leader_epoch,
-                                    },
-                                )
-                            }
-                        }
-                    }
-                };
-                results.push((partition, result));
-            }
-        }
-        Ok(results)
+                .with_topics(list_topics(partitions, at))
+        };
+        self.ask_leaders(partitions, request, |r| &r.topics, listed)
+            .await
     }
 
     /// The partitions' leaders, as a broker knows them now. What the client remembers does not tell whether a topic that is
@@ -139,6 +99,14 @@ impl Admin {
             leaders.push((partition, leader));
         }
         Ok(leaders)
+    }
+}
+
+fn listed(partition: &ListOffsetsPartitionResponse) -> ListedOffset {
+    ListedOffset {
+        offset: (partition.offset >= 0).then_some(partition.offset),
+        timestamp: (partition.timestamp >= 0).then_some(partition.timestamp),
+        leader_epoch: partition.leader_epoch,
     }
 }
 

@@ -1,13 +1,13 @@
 //! Deleting records.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use futures_util::future::join_all;
 use kafka_wire::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use kafka_wire::messages::{DeleteRecordsRequest, TopicName};
 
 use super::offsets::by_topic;
-use super::{Admin, PerItem, check, text, unanswered};
+use super::{Admin, PerItem, text};
 use crate::error::ClientError;
 use crate::topic_partition::TopicPartition;
 
@@ -36,65 +36,29 @@ impl Admin {
         partitions: Vec<TopicPartition>,
         before: &BTreeMap<TopicPartition, i64>,
     ) -> Result<PerItem<TopicPartition, i64>, ClientError> {
-        let mut results = PerItem::new();
-        let mut by_leader: BTreeMap<i32, Vec<(TopicPartition, i64)>> = BTreeMap::new();
-        for (partition, leader) in self.leaders(partitions).await? {
-            match (leader, before.get(&partition)) {
-                (Ok(leader), Some(offset)) => by_leader
-                    .entry(leader.node)
-                    .or_default()
-                    .push((partition, *offset)),
-                (Err(error), _) => results.push((partition, Err(error))),
-                (Ok(_), None) => {}
-            }
-        }
-        let asked = by_leader.into_iter().map(|(node, partitions)| async move {
-            let topics = by_topic(partitions.iter().map(|(p, o)| (p, (p.partition, *o))))
-                .into_iter()
-                .map(|(topic, partitions)| {
-                    DeleteRecordsTopic::default()
-                        .with_name(TopicName(text(&topic)))
-                        .with_partitions(
-                            partitions
-                                .into_iter()
-                                .map(|(partition, offset)| {
-                                    DeleteRecordsPartition::default()
-                                        .with_partition_index(partition)
-                                        .with_offset(offset)
-                                })
-                                .collect(),
-                        )
-                })
-                .collect();
-            let request = DeleteRecordsRequest::default()
+        let request = |partitions: &[(TopicPartition, i32)]| {
+            let before = partitions
+                .iter()
+                .filter_map(|(p, _)| Some((p, (p.partition, *before.get(p)?))));
+            DeleteRecordsRequest::default()
                 .with_timeout_ms(self.timeout_ms())
-                .with_topics(topics);
-            let response = self.ask_broker(node, request).await;
-            (partitions, response)
-        });
-        for (asked, response) in join_all(asked).await {
-            for (partition, _) in asked {
-                let result = match &response {
-                    Err(error) => Err(error.clone()),
-                    Ok(response) => {
-                        let answered = response
-                            .topics
-                            .iter()
-                            .filter(|t| *t.name.0 == *partition.topic)
-                            .flat_map(|t| &t.partitions)
-                            .find(|p| p.partition_index == partition.partition);
-                        match answered {
-                            Some(p) => {
-                                check("DeleteRecords", partition.to_string(), p.error_code, None)
-                                    .map(|()| p.low_watermark)
-                            }
-                            None => Err(unanswered("DeleteRecords", partition.to_string())),
-                        }
-                    }
-                };
-                results.push((partition, result));
-            }
-        }
-        Ok(results)
+                .with_topics(deletions(by_topic(before)))
+        };
+        self.ask_leaders(partitions, request, |r| &r.topics, |p| p.low_watermark)
+            .await
     }
+}
+
+fn deletions(before: BTreeMap<Arc<str>, Vec<(i32, i64)>>) -> Vec<DeleteRecordsTopic> {
+    let topic = |(topic, partitions): (Arc<str>, Vec<(i32, i64)>)| {
+        let partitions = partitions.into_iter().map(|(partition, offset)| {
+            DeleteRecordsPartition::default()
+                .with_partition_index(partition)
+                .with_offset(offset)
+        });
+        DeleteRecordsTopic::default()
+            .with_name(TopicName(text(&topic)))
+            .with_partitions(partitions.collect())
+    };
+    before.into_iter().map(topic).collect()
 }

@@ -12,7 +12,8 @@ use kafka_wire::messages::{
 };
 use uuid::Uuid;
 
-use super::{Admin, PerItem, check, text, unanswered};
+use super::answers::of_topics;
+use super::{Admin, PerItem, text, unanswered};
 use crate::cluster::{Metadata, TopicMetadata};
 use crate::error::ClientError;
 
@@ -93,22 +94,10 @@ impl Admin {
                         .with_timeout_ms(self.timeout_ms())
                         .with_topics(wanted.map(creatable).collect());
                     let response = self.ask_controller(request).await?;
-                    Ok(open
-                        .into_iter()
-                        .map(|topic| {
-                            let found = response.topics.iter().find(|t| *t.name.0 == *topic);
-                            let result = match found {
-                                Some(t) => check(
-                                    "CreateTopics",
-                                    &topic,
-                                    t.error_code,
-                                    t.error_message.as_ref(),
-                                ),
-                                None => Err(unanswered("CreateTopics", &topic)),
-                            };
-                            (topic, result)
-                        })
-                        .collect())
+                    Ok(of_topics("CreateTopics", open, |topic| {
+                        let said = response.topics.iter().find(|t| *t.name.0 == *topic)?;
+                        Some((said.error_code, said.error_message.as_ref()))
+                    }))
                 },
             )
             .await?;
@@ -185,25 +174,12 @@ impl Admin {
                 .with_timeout_ms(self.timeout_ms())
                 .with_topic_names(open.iter().map(|t| TopicName(text(t))).collect());
             let response = self.ask_controller(request).await?;
-            Ok(open
-                .into_iter()
-                .map(|topic| {
-                    let found = response
-                        .responses
-                        .iter()
-                        .find(|t| t.name.as_ref().is_some_and(|n| *n.0 == *topic));
-                    let result = match found {
-                        Some(t) => check(
-                            "DeleteTopics",
-                            &topic,
-                            t.error_code,
-                            t.error_message.as_ref(),
-                        ),
-                        None => Err(unanswered("DeleteTopics", &topic)),
-                    };
-                    (topic, result)
-                })
-                .collect())
+            Ok(of_topics("DeleteTopics", open, |topic| {
+                let is_it = |name: &TopicName| *name.0 == *topic;
+                let mut said = response.responses.iter();
+                let said = said.find(|t| t.name.as_ref().is_some_and(is_it))?;
+                Some((said.error_code, said.error_message.as_ref()))
+            }))
         })
         .await
     }
@@ -309,22 +285,10 @@ impl Admin {
                         .with_timeout_ms(self.timeout_ms())
                         .with_topics(wanted.collect());
                     let response = self.ask_controller(request).await?;
-                    Ok(open
-                        .into_iter()
-                        .map(|topic| {
-                            let found = response.results.iter().find(|t| *t.name.0 == *topic);
-                            let result = match found {
-                                Some(t) => check(
-                                    "CreatePartitions",
-                                    &topic,
-                                    t.error_code,
-                                    t.error_message.as_ref(),
-                                ),
-                                None => Err(unanswered("CreatePartitions", &topic)),
-                            };
-                            (topic, result)
-                        })
-                        .collect())
+                    Ok(of_topics("CreatePartitions", open, |topic| {
+                        let said = response.results.iter().find(|t| *t.name.0 == *topic)?;
+                        Some((said.error_code, said.error_message.as_ref()))
+                    }))
                 },
             )
             .await?;
