@@ -9,7 +9,8 @@
 //!
 //! # Layout
 //!
-//! - `send` is the way of a record into its batch: past the interceptor, the partitioner and the bound on memory.
+//! - `send` is the way of a record into its batch: past the interceptor, the partitioner and the bound on memory. `topics` is
+//!   where it finds its topic by name.
 //! - `partition` is where a record is encoded into its `batch` and where a batch waits: one short lock a record. Its sender is
 //!   told by way of a `mailbox`.
 //! - `sequencer` is the order of a partition's batches and their sequences, without I/O (KIP-98, KIP-360).
@@ -38,6 +39,7 @@ mod sequencer;
 mod shared;
 mod split;
 mod topic;
+mod topics;
 mod turn;
 
 use std::sync::Arc;
@@ -172,13 +174,24 @@ impl Producer {
     ///
     /// A future that is dropped before it is ready has sent nothing.
     ///
+    /// The topic is found by its name for each record: among the first eight that this producer has sent to by comparing
+    /// names, otherwise under a lock that all senders share. A [`TopicProducer`] does neither.
+    ///
     /// # Errors
     ///
     /// [`ProduceError::RecordTooLarge`], [`ProduceError::UnknownPartition`], [`ProduceError::Metadata`] and
     /// [`ProduceError::Closed`]; after any of them nothing was sent.
     pub async fn send(&self, record: &ProducerRecord<'_>) -> Result<Delivery, ProduceError> {
-        let topic = self.shared().topic(record.topic);
-        send(self.shared(), &topic, &record.without_topic()).await
+        let topics = &self.shared().topics;
+        let other;
+        let topic = match topics.first(record.topic) {
+            Some(first) => first,
+            None => {
+                other = topics.get(record.topic);
+                &other
+            }
+        };
+        send(self.shared(), topic, &record.without_topic()).await
     }
 
     /// Sends records and waits until all are acknowledged. The metadata come in the order of the records.
@@ -219,7 +232,7 @@ impl Producer {
     /// does.
     pub fn topic(&self, name: &str) -> TopicProducer {
         TopicProducer {
-            topic: self.shared().topic(name),
+            topic: self.shared().topics.get(name),
             handle: Arc::clone(&self.handle),
         }
     }

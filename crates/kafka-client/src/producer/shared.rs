@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +16,7 @@ use super::memory::Memory;
 use super::partition::{Limits, Partition};
 use super::sequencer::Identity;
 use super::topic::Topic;
+use super::topics::Topics;
 use crate::cluster::Cluster;
 use crate::error::ClientError;
 
@@ -25,7 +26,7 @@ pub(crate) struct Shared {
     pub(crate) config: ProducerConfig,
     pub(crate) limits: Limits,
     pub(crate) memory: Memory,
-    topics: RwLock<HashMap<Arc<str>, Arc<Topic>>>,
+    pub(crate) topics: Topics,
     mailboxes: Mutex<HashMap<i32, Arc<Mailbox>>>,
     /// Has the manager start a sender for a broker that was not seen before.
     new_senders: mpsc::UnboundedSender<Arc<Mailbox>>,
@@ -56,7 +57,7 @@ impl Shared {
             limits,
             memory: Memory::new(config.buffer_memory, config.batch_size),
             config,
-            topics: RwLock::default(),
+            topics: Topics::default(),
             mailboxes: Mutex::default(),
             new_senders,
             assigning: Mutex::default(),
@@ -68,25 +69,8 @@ impl Shared {
         }
     }
 
-    pub(crate) fn topic(&self, name: &str) -> Arc<Topic> {
-        if let Some(found) = self.topics.read().get(name) {
-            return Arc::clone(found);
-        }
-        let name: Arc<str> = Arc::from(name);
-        let mut topics = self.topics.write();
-        Arc::clone(
-            topics
-                .entry(Arc::clone(&name))
-                .or_insert_with(|| Arc::new(Topic::new(name))),
-        )
-    }
-
-    pub(crate) fn topics(&self) -> Vec<Arc<Topic>> {
-        self.topics.read().values().cloned().collect()
-    }
-
     pub(crate) fn partitions(&self) -> Vec<Arc<Partition>> {
-        self.topics().iter().flat_map(|t| t.all()).collect()
+        self.topics.all().iter().flat_map(|t| t.all()).collect()
     }
 
     /// Learns a topic's partitions, at least up to `partition` if the topic has it.
@@ -151,7 +135,7 @@ impl Shared {
     pub(crate) fn assign(&self) {
         let _one_at_a_time = self.assigning.lock();
         let metadata = self.cluster.metadata();
-        for topic in self.topics() {
+        for topic in self.topics.all() {
             let Some(found) = metadata.topics.get(&topic.name) else {
                 continue;
             };

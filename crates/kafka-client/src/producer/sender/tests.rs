@@ -19,7 +19,7 @@ fn sender(partitions: usize) -> (Sender, Vec<Arc<Partition>>) {
     let config = ProducerConfig::default().clamped();
     let shared = Arc::new(Shared::new(cluster, config, mpsc::unbounded_channel().0));
     let mailbox = Arc::new(Mailbox::new(1));
-    let topic = shared.topic("orders");
+    let topic = shared.topics.get("orders");
     topic.resize(partitions);
     for partition in topic.all() {
         partition.set_leader(Some(Arc::clone(&mailbox)));
