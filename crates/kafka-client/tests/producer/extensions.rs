@@ -13,7 +13,7 @@ use kafka_client::{
 };
 use parking_lot::Mutex;
 
-use crate::kit::{Bed, load, within};
+use crate::kit::{Bed, load, seeds, within};
 
 fn producer(bed: &Bed, change: impl FnOnce(&mut ProducerConfig)) -> Producer {
     let mut config = ProducerConfig::default();
@@ -308,12 +308,13 @@ async fn a_send_that_is_dropped_before_it_is_ready_has_sent_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_batches_go_in_parts_under_lost_answers_and_changing_leaders() {
-    for action in [
+    let actions = [
         FaultAction::DropAfter,
         FaultAction::DropBefore,
         FaultAction::Answer(ResponseError::NotEnoughReplicasAfterAppend),
-    ] {
-        let bed = Bed::embedded(1).await;
+    ];
+    for (action, seed) in seeds().flat_map(|seed| actions.map(|action| (action, seed))) {
+        let bed = Bed::embedded_with_seed(1, seed).await;
         let topic = bed
             .topic_with(3, |topic| topic.config("max.message.bytes", "400"))
             .await;

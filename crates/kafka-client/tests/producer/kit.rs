@@ -38,10 +38,28 @@ pub(crate) struct Read {
     pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
+/// Where the decisions of faults with a probability start from: several runs of a test, or the one run that `SEED=… cargo test …`
+/// asks for. Each is printed as its run begins, so that the last one is that of the run that failed.
+pub(crate) fn seeds() -> impl Iterator<Item = u64> {
+    let given: Option<u64> = std::env::var("SEED").ok().map(|seed| seed.parse().unwrap());
+    let count = if given.is_some() { 1 } else { 3 };
+    (0..count).map(move |_| {
+        let seed = given.unwrap_or_else(rand::random);
+        println!("SEED={seed}");
+        seed
+    })
+}
+
 impl Bed {
     pub(crate) async fn embedded(nodes: usize) -> Self {
+        Self::embedded_with_seed(nodes, 0).await
+    }
+
+    /// With faults whose decisions start from this seed.
+    pub(crate) async fn embedded_with_seed(nodes: usize, fault_seed: u64) -> Self {
         let config = BrokerConfig {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0)); nodes],
+            fault_seed,
             ..BrokerConfig::default()
         };
         let broker = Broker::start(config).await.unwrap();
