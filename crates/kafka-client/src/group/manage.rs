@@ -2,6 +2,8 @@
 //! does it. Nothing else changes the membership, and nothing here is waited for anywhere but in [`Manager::next_event`].
 
 mod actions;
+mod heartbeats;
+mod topics;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,11 +19,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::commit::{self, Identity, Refusal};
 use super::coordinator::Coordinator;
-use super::exchange::{self, Answer, Context, Terms};
+use super::exchange::{Answer, Context, Terms};
 use super::heartbeat::Heartbeat;
 use super::membership::{Input, Membership, NO_GENERATION};
 use super::state::GroupPhase;
-use super::subscription;
 use super::wait::{Drain, or_never, poll_overdue_at, sleep_until};
 use super::{Closing, Shared};
 use crate::backoff::Backoff;
@@ -342,88 +343,9 @@ impl Manager {
         });
     }
 
-    fn heartbeat_due(&mut self) {
-        let now = Instant::now();
-        let heartbeat = &mut self.heartbeat;
-        let session = self.context.config.session_timeout;
-        if heartbeat.heard.is_some_and(|heard| now >= heard + session) {
-            heartbeat.heard = None;
-            self.step(Input::SessionExpired);
-            return;
-        }
-        heartbeat.next = Some(now + self.context.config.heartbeat_interval);
-        if heartbeat.under_way.is_none() {
-            let context = Arc::clone(&self.context);
-            let member_id = Arc::clone(self.membership.member_id());
-            let generation = self.membership.generation();
-            heartbeat.under_way = Some(Box::pin(async move {
-                (
-                    generation,
-                    exchange::heartbeat(context, member_id, generation).await,
-                )
-            }));
-        }
-    }
-
-    fn heartbeat_answered(&mut self, generation: i32, result: Option<Result<(), ResponseError>>) {
-        match result {
-            Some(Ok(())) => {
-                self.backoff.reset();
-                self.heartbeat.heard = Some(Instant::now());
-            }
-            Some(Err(code)) => {
-                if code == ResponseError::RebalanceInProgress {
-                    self.heartbeat.heard = Some(Instant::now());
-                }
-                self.step(Input::Refused { generation, code });
-            }
-            // No answer: the coordinator is looked for at once, and not only when the next heartbeat is due.
-            None => {
-                let soon = Instant::now() + self.backoff.next();
-                if let Some(next) = &mut self.heartbeat.next {
-                    *next = soon.min(*next);
-                }
-            }
-        }
-    }
-
-    /// Joins anew when the subscription changed, or, as the leader, when the topics' partitions are not those that were
-    /// shared out.
-    fn check_topics(&mut self) {
-        if let (GroupPhase::Stable, Some(joined_with)) = (self.membership.phase(), &self.subscribed)
-        {
-            let metadata = self.context.cluster.metadata();
-            let now = subscription::topics(&self.context.config, &metadata);
-            if now != *joined_with {
-                tracing::info!(group = %self.context.config.group_id, topics = now.len(), "the subscription changed");
-                self.step(Input::SubscriptionChanged);
-            }
-        }
-        let Some(shared_out) = &self.shared_out else {
-            return;
-        };
-        let metadata = self.context.cluster.metadata();
-        let now = exchange::partition_counts(&metadata, shared_out.keys());
-        if self.membership.phase() == GroupPhase::Stable && now != *shared_out {
-            tracing::info!(group = %self.context.config.group_id, "the partitions of the topics changed");
-            self.step(Input::TopicsChanged);
-        }
-    }
-
     fn poll_overdue_at(&self) -> Option<Instant> {
         let slots = self.shared.slots.lock();
         poll_overdue_at(&slots, self.context.config.max_poll_interval)
-    }
-
-    fn has_missing_topic(&self) -> bool {
-        let metadata = self.context.cluster.metadata();
-        let mut topics = self.context.config.topics.iter();
-        topics.any(|topic| {
-            metadata
-                .topics
-                .get(topic)
-                .is_none_or(|t| t.partitions.is_empty())
-        })
     }
 }
 

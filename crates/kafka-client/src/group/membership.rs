@@ -11,113 +11,18 @@
 //!                   └─▶ Leaving ─▶ Ended          (close)
 //! ```
 
+mod leaving;
+mod step;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kafka_wire::ResponseError;
 
-use super::assignor::Member;
-use super::state::{GroupMembershipOperation, GroupPhase};
+pub(crate) use self::step::{Action, Input, Joined};
+use super::state::GroupPhase;
 use crate::consumer::{LostReason, TopicPartition};
 use crate::error::GroupVerdict;
-
-/// What happened.
-#[derive(Debug, Clone)]
-pub(crate) enum Input {
-    /// The member is to join.
-    Start,
-    /// The coordinator took the member into a generation.
-    Joined(Joined),
-    /// The join was refused. With MEMBER_ID_REQUIRED comes the id to join with.
-    JoinRefused {
-        code: ResponseError,
-        member_id: Arc<str>,
-    },
-    /// The assignment.
-    Synced(BTreeSet<TopicPartition>),
-    /// There is no assignment.
-    SyncRefused(ResponseError),
-    /// A join or sync got no answer.
-    Unanswered,
-    /// The answer to a heartbeat, or to a commit, that was refused on account of the sender in this generation.
-    Refused {
-        generation: i32,
-        code: ResponseError,
-    },
-    /// Nothing was heard of the coordinator for the session timeout.
-    SessionExpired,
-    /// The topics' partitions are not those that this member, as the leader, shared out.
-    TopicsChanged,
-    /// A partition was not polled for the longest time between polls (KIP-62).
-    PollOverdue,
-    /// The topics to subscribe to are not those that the member joined with.
-    SubscriptionChanged,
-    /// The holders have let go of the partitions that were revoked or lost.
-    Released,
-    /// The holders have not, within the drain budget.
-    DrainBudgetOver,
-    /// The caller wants out.
-    Close(GroupMembershipOperation),
-    /// The coordinator knows, or could not be told.
-    Left,
-}
-
-impl Input {
-    /// Whether this is how a join or sync ended.
-    fn is_exchange(&self) -> bool {
-        matches!(
-            self,
-            Self::Joined(_)
-                | Self::JoinRefused { .. }
-                | Self::Synced(_)
-                | Self::SyncRefused(_)
-                | Self::Unanswered
-        )
-    }
-
-    /// Whether this is a join or sync that nobody answered who knows whether the member is still in the group.
-    pub(crate) fn is_silence(&self) -> bool {
-        match self {
-            Self::Unanswered => true,
-            Self::JoinRefused { code, .. } | Self::SyncRefused(code) => {
-                GroupVerdict::of(*code) == GroupVerdict::Retry
-            }
-            _ => false,
-        }
-    }
-}
-
-/// A generation, as the answer to a join tells it.
-#[derive(Debug, Clone)]
-pub(crate) struct Joined {
-    pub(crate) generation: i32,
-    pub(crate) member_id: Arc<str>,
-    /// The members to share out the partitions among, if this member leads.
-    pub(crate) lead: Option<Vec<Member>>,
-}
-
-/// What is to be done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Action {
-    /// Send a JoinGroup, after a wait if it is to be tried again. Whatever join or sync is under way is given up.
-    Join { retry: bool },
-    /// Send a SyncGroup with the plan for these members, or with none.
-    Sync { lead: Option<Vec<Member>> },
-    /// Send heartbeats from now on, or stop.
-    Heartbeat(bool),
-    /// Ask the holders to finish; `Released` or `DrainBudgetOver` is to follow.
-    Revoke(BTreeSet<TopicPartition>),
-    /// Take the partitions away; `Released` or `DrainBudgetOver` is to follow, unless this comes with an end.
-    Lose(BTreeSet<TopicPartition>, LostReason),
-    /// The partitions are let go of: they belong to nobody here.
-    Forget(BTreeSet<TopicPartition>),
-    /// The partitions are this member's.
-    Assign(BTreeSet<TopicPartition>),
-    /// Send a LeaveGroup; `Left` is to follow.
-    Leave,
-    /// The end, with the reason if it is not the caller's wish.
-    End(Option<ResponseError>),
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -398,135 +303,6 @@ impl Membership {
             self.join(false)
         });
         actions
-    }
-
-    /// The coordinator has given the partitions away: nothing may be committed, and membership begins anew, without the
-    /// id if the coordinator does not know it.
-    fn start_over(&mut self, reason: LostReason, forget_id: bool) -> Vec<Action> {
-        if forget_id {
-            self.member_id = Arc::from("");
-        }
-        self.lose_all(reason)
-    }
-
-    /// A holder is stuck: others take over. A member that does not leave is found out by its session.
-    fn expel(&mut self) -> Vec<Action> {
-        self.generation = NO_GENERATION;
-        self.is_leader = false;
-        self.leaving = self.owned.clone();
-        self.lost = true;
-        self.rejoins = false;
-        self.phase = Phase::Expelled {
-            left: !self.leaves,
-            released: false,
-        };
-        let reason = LostReason::MaxPollIntervalExceeded;
-        let mut actions = vec![
-            Action::Heartbeat(false),
-            Action::Lose(self.owned.clone(), reason),
-        ];
-        if self.leaves {
-            actions.push(Action::Leave);
-        }
-        actions
-    }
-
-    fn expelled(&mut self, left: bool, released: bool) -> Vec<Action> {
-        self.phase = Phase::Expelled { left, released };
-        if !(left && released) {
-            return Vec::new();
-        }
-        if self.leaves {
-            self.member_id = Arc::from("");
-        }
-        self.released(false)
-    }
-
-    fn lose_all(&mut self, reason: LostReason) -> Vec<Action> {
-        let then_leave = matches!(self.phase, Phase::Draining { then_leave: true });
-        self.generation = NO_GENERATION;
-        self.is_leader = false;
-        if self.owned.is_empty() {
-            return if then_leave {
-                self.leave()
-            } else {
-                self.join(true)
-            };
-        }
-        self.phase = Phase::Draining { then_leave };
-        self.leaving = self.owned.clone();
-        self.lost = true;
-        self.rejoins = false;
-        vec![
-            Action::Heartbeat(false),
-            Action::Lose(self.owned.clone(), reason),
-        ]
-    }
-
-    fn close(&mut self, operation: GroupMembershipOperation) -> Vec<Action> {
-        match operation {
-            GroupMembershipOperation::Default => {}
-            GroupMembershipOperation::LeaveGroup => self.leaves = true,
-            GroupMembershipOperation::RemainInGroup => self.leaves = false,
-        }
-        match self.phase {
-            Phase::Draining { .. } if self.lost => {
-                self.phase = Phase::Draining { then_leave: true };
-                Vec::new()
-            }
-            Phase::Idle
-            | Phase::Joining
-            | Phase::Syncing
-            | Phase::Stable
-            | Phase::Draining { .. } => {
-                if self.owned.is_empty() {
-                    return self.leave();
-                }
-                let rejoins = matches!(self.phase, Phase::Joining | Phase::Syncing);
-                let actions = self.drain(self.owned.clone(), true);
-                self.rejoins = rejoins;
-                actions
-            }
-            Phase::Expelled { left: true, .. } => self.end(None),
-            Phase::Expelled { left: false, .. } => {
-                self.phase = Phase::Leaving;
-                Vec::new()
-            }
-            Phase::Leaving | Phase::Closed | Phase::Failed => Vec::new(),
-        }
-    }
-
-    fn leave(&mut self) -> Vec<Action> {
-        // The place of a member that does not leave waits for it until its session times out (KIP-345).
-        if !self.leaves || self.member_id.is_empty() {
-            return self.end(None);
-        }
-        self.phase = Phase::Leaving;
-        vec![Action::Heartbeat(false), Action::Leave]
-    }
-
-    fn fail(&mut self, code: ResponseError) -> Vec<Action> {
-        let reason = match GroupVerdict::of(code) {
-            GroupVerdict::Fenced => LostReason::Fenced,
-            _ => LostReason::GroupFailed,
-        };
-        let owned = std::mem::take(&mut self.owned);
-        let mut actions = Vec::new();
-        if !owned.is_empty() {
-            actions.push(Action::Lose(owned, reason));
-        }
-        actions.extend(self.end(Some(code)));
-        actions
-    }
-
-    fn end(&mut self, code: Option<ResponseError>) -> Vec<Action> {
-        self.phase = if code.is_some() {
-            Phase::Failed
-        } else {
-            Phase::Closed
-        };
-        self.generation = NO_GENERATION;
-        vec![Action::Heartbeat(false), Action::End(code)]
     }
 }
 

@@ -191,3 +191,91 @@ pub(crate) async fn commits_that_nobody_awaits_go_out_all_the_same(bed: &Bed) {
     let committed = [(numbers.0, 6), (numbers.1, 7)];
     assert_eq!(bed.committed(&group).await, committed.into());
 }
+
+#[tokio::test]
+async fn a_commit_outlives_lost_answers_and_moods_of_the_coordinator() {
+    let bed = Bed::embedded().await;
+    let (topic, group) = (bed.topic(1).await, bed.name("group"));
+    bed.produce(&topic, 1, 0..20).await;
+    let mut member = bed.client.consumer_group(config(&group, &topic)).unwrap();
+    let mut partition = assigned(&mut member).await;
+    keys(&mut partition, 20).await;
+    let actions = [
+        FaultAction::DropBefore,
+        FaultAction::DropAfter,
+        FaultAction::Answer(ResponseError::NotCoordinator),
+        FaultAction::Answer(ResponseError::CoordinatorNotAvailable),
+        FaultAction::Answer(ResponseError::CoordinatorLoadInProgress),
+    ];
+    for (action, offset) in actions.into_iter().zip(1..) {
+        let fault = Fault::new(action).on(ApiKey::OffsetCommit).times(1);
+        let fault = bed.broker().faults().inject(fault);
+        within("a commit", partition.commit(offset)).await.unwrap();
+        fault.wait_for_hits(1).await;
+        assert_eq!(bed.committed(&group).await, [(0, offset)].into());
+    }
+    let denied = FaultAction::Answer(ResponseError::GroupAuthorizationFailed);
+    let denied = Fault::new(denied).on(ApiKey::OffsetCommit).times(1);
+    bed.broker().faults().inject(denied);
+    let error = within("a commit", partition.commit(9)).await.unwrap_err();
+    assert!(
+        matches!(error, ConsumerError::Commit { offset: 9, .. }),
+        "{error}"
+    );
+    // What was not committed is not in the way of a lower offset.
+    partition.commit(8).await.unwrap();
+    drop(partition);
+    member.close(CLOSE).await.unwrap();
+}
+
+#[tokio::test]
+async fn after_a_reset_to_an_earlier_offset_a_commit_may_go_back() {
+    let bed = Bed::embedded().await;
+    let (topic, group) = (bed.topic(1).await, bed.name("group"));
+    bed.produce(&topic, 1, 0..5).await;
+    let mut member = bed.client.consumer_group(config(&group, &topic)).unwrap();
+    let mut partition = assigned(&mut member).await;
+    assert_eq!(keys(&mut partition, 5).await, [0, 1, 2, 3, 4]);
+    partition.commit(5).await.unwrap();
+    let gone = FaultAction::Answer(ResponseError::OffsetOutOfRange);
+    let gone = Fault::new(gone).on(ApiKey::Fetch).topic(&topic).times(1);
+    bed.broker().faults().inject(gone);
+    assert_eq!(keys(&mut partition, 2).await, [0, 1]);
+    within("a commit", partition.commit(2)).await.unwrap();
+    assert_eq!(bed.committed(&group).await, [(0, 2)].into());
+    drop(partition);
+    member.close(CLOSE).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_member_that_is_closed_while_it_joins_commits_what_it_did() {
+    let bed = Bed::embedded().await;
+    let (topic, group) = (bed.topic(2).await, bed.name("group"));
+    bed.produce(&topic, 2, 0..20).await;
+    let mut mine = config(&group, &topic);
+    mine.assignors = vec![Assignor::CooperativeSticky];
+    let mut first = bed.client.consumer_group(mine.clone()).unwrap();
+    let mut partitions = [assigned(&mut first).await, assigned(&mut first).await];
+    for partition in &mut partitions {
+        assert_eq!(keys(partition, 3).await.len(), 3);
+    }
+    // The group is in a new generation, and the member does not know it yet.
+    let late = Fault::new(FaultAction::DelayAnswer(Duration::from_millis(400)));
+    let late = bed.broker().faults().inject(late.on(ApiKey::JoinGroup));
+    let _second = bed.other_client().consumer_group(mine).unwrap();
+    let mut ticks = tokio::time::interval(Duration::from_millis(5));
+    let next_generation = async {
+        while bed.broker().inspect().group(&group).unwrap().generation < 2 {
+            ticks.tick().await;
+        }
+    };
+    within("the next generation", next_generation).await;
+    let closing = tokio::spawn(first.close(CLOSE));
+    for partition in partitions {
+        within("the end", partition.revoked()).await;
+        within("a commit", partition.commit(3)).await.unwrap();
+    }
+    within("closing", closing).await.unwrap().unwrap();
+    late.remove();
+    assert_eq!(bed.committed(&group).await, [(0, 3), (1, 3)].into());
+}

@@ -4,8 +4,10 @@
 
 mod commits;
 mod faults;
+mod fetching;
 mod java;
 mod kit;
+mod losses;
 mod reading;
 mod real_only;
 mod rebalances;
@@ -35,20 +37,21 @@ on_every_broker! {
     commits:
         commits_that_nobody_awaits_go_out_all_the_same;
     scenarios:
-        earliest_reads_all_that_is_there
-        latest_reads_only_what_comes
-        reading_goes_on_where_it_was_committed
         members_come_and_go_and_every_record_is_handled_once
         a_revoked_partition_is_drained_before_it_moves
         a_holder_that_does_not_let_go_loses_its_partition
         the_last_member_standing_gets_all_when_another_crashes
         a_topic_that_is_made_later_is_waited_for
-        without_an_offset_polls_fail_until_somebody_seeks
         a_pause_keeps_what_is_in_memory
         many_partitions_are_committed_together
-        a_partition_is_read_without_a_group_from_any_place
-        a_group_without_offsets_starts_at_a_time
         topics_that_match_a_pattern_come_and_go;
+    starts:
+        earliest_reads_all_that_is_there
+        latest_reads_only_what_comes
+        reading_goes_on_where_it_was_committed
+        without_an_offset_polls_fail_until_somebody_seeks
+        a_partition_is_read_without_a_group_from_any_place
+        a_group_without_offsets_starts_at_a_time;
     rebalances:
         partitions_that_stay_are_not_interrupted
         cooperative_members_come_and_go_and_every_record_is_handled_once

@@ -3,80 +3,13 @@
 use std::time::Duration;
 
 use kafka_client::{
-    Assignor, Client, ClientConfig, ClientError, ConsumerConfig, ConsumerError, GroupPhase,
-    LostReason, OffsetReset, ProducerConfig, ProducerRecord, StartAt, TopicPattern,
+    Assignor, Client, ClientConfig, ConsumerConfig, ConsumerError, GroupPhase, LostReason, StartAt,
+    TopicPattern,
 };
 
 use crate::kit::{Bed, Journal, Member, assigned, config, keys, tp, wait_for_partitions, within};
 
 const CLOSE: Duration = Duration::from_secs(15);
-
-pub(crate) async fn earliest_reads_all_that_is_there(bed: &Bed) {
-    let (topic, group) = (bed.topic(3).await, bed.name("group"));
-    bed.produce(&topic, 3, 0..300).await;
-    let journal = Journal::new();
-    let member = Member::join(&bed.client, config(&group, &topic), &journal);
-    journal.wait_for(300).await;
-    member.close().await;
-    journal.assert_exactly(0..300);
-    let committed = bed.committed(&group).await;
-    assert_eq!(committed, [(0, 100), (1, 100), (2, 100)].into());
-}
-
-pub(crate) async fn latest_reads_only_what_comes(bed: &Bed) {
-    let (topic, group) = (bed.topic(2).await, bed.name("group"));
-    bed.produce(&topic, 2, 0..20).await;
-    let mut config = config(&group, &topic);
-    config.consumer.auto_offset_reset = OffsetReset::Latest;
-    let journal = Journal::new();
-    let member = Member::join(&bed.client, config, &journal);
-    member.wait_for_partitions(2).await;
-    bed.produce(&topic, 2, 20..40).await;
-    journal.wait_for(20).await;
-    member.close().await;
-    let mut keys: Vec<_> = journal.all().iter().map(|s| s.key).collect();
-    keys.sort_unstable();
-    assert_eq!(keys, (20..40).collect::<Vec<_>>());
-}
-
-pub(crate) async fn reading_goes_on_where_it_was_committed(bed: &Bed) {
-    let (topic, group) = (bed.topic(1).await, bed.name("group"));
-    bed.produce(&topic, 1, 0..50).await;
-    let mut first = bed.client.consumer_group(config(&group, &topic)).unwrap();
-    let mut partition = assigned(&mut first).await;
-    assert_eq!(keys(&mut partition, 30).await, (0..30).collect::<Vec<_>>());
-    assert_eq!(partition.position(), Some(30));
-    partition.commit(20).await.unwrap();
-    assert_eq!(partition.committed(), Some(20));
-    // Going back needs a seek.
-    let error = partition.commit(10).await.unwrap_err();
-    assert!(
-        matches!(
-            error,
-            ConsumerError::CommitBehind {
-                offset: 10,
-                committed: 20,
-                ..
-            }
-        ),
-        "{error}"
-    );
-    drop(partition);
-    first.close(CLOSE).await.unwrap();
-
-    let mut second = bed
-        .other_client()
-        .consumer_group(config(&group, &topic))
-        .unwrap();
-    let mut partition = assigned(&mut second).await;
-    assert_eq!(keys(&mut partition, 30).await, (20..50).collect::<Vec<_>>());
-    partition.seek(5).unwrap();
-    assert_eq!(keys(&mut partition, 3).await, [5, 6, 7]);
-    partition.commit(8).await.unwrap();
-    assert_eq!(bed.committed(&group).await, [(0, 8)].into());
-    drop(partition);
-    second.close(CLOSE).await.unwrap();
-}
 
 pub(crate) async fn members_come_and_go_and_every_record_is_handled_once(bed: &Bed) {
     let (topic, group) = (bed.topic(6).await, bed.name("group"));
@@ -205,48 +138,6 @@ pub(crate) async fn a_topic_that_is_made_later_is_waited_for(bed: &Bed) {
     journal.assert_exactly(0..10);
 }
 
-pub(crate) async fn without_an_offset_polls_fail_until_somebody_seeks(bed: &Bed) {
-    let (topic, group) = (bed.topic(1).await, bed.name("group"));
-    bed.produce(&topic, 1, 0..7).await;
-    let mut mine = config(&group, &topic);
-    mine.consumer.auto_offset_reset = OffsetReset::Error;
-    let mut member = bed.client.consumer_group(mine).unwrap();
-    let mut partition = assigned(&mut member).await;
-    for _ in 0..2 {
-        let error = within("a poll", partition.poll(1)).await.unwrap_err();
-        assert!(
-            matches!(
-                error,
-                ConsumerError::NoOffset {
-                    offset: None,
-                    log_start: 0,
-                    log_end: 7,
-                    ..
-                }
-            ),
-            "{error}"
-        );
-    }
-    partition.seek(1000).unwrap();
-    let error = within("a poll", partition.poll(1)).await.unwrap_err();
-    assert!(
-        matches!(
-            error,
-            ConsumerError::NoOffset {
-                offset: Some(1000),
-                log_start: 0,
-                log_end: 7,
-                ..
-            }
-        ),
-        "{error}"
-    );
-    partition.seek(5).unwrap();
-    assert_eq!(keys(&mut partition, 2).await, [5, 6]);
-    drop(partition);
-    member.close(CLOSE).await.unwrap();
-}
-
 pub(crate) async fn a_pause_keeps_what_is_in_memory(bed: &Bed) {
     let topic = bed.topic(1).await;
     bed.produce(&topic, 1, 0..10).await;
@@ -298,120 +189,6 @@ pub(crate) async fn many_partitions_are_committed_together(bed: &Bed) {
     }
     drop(partitions);
     member.close(CLOSE).await.unwrap();
-}
-
-pub(crate) async fn a_partition_is_read_without_a_group_from_any_place(bed: &Bed) {
-    let topic = bed.topic(1).await;
-    let producer = bed.client.producer(ProducerConfig::default());
-    const START: i64 = 1_700_000_000_000;
-    for number in 0..5i64 {
-        let key = number.to_string();
-        let record = ProducerRecord::new(&topic)
-            .key(key.as_bytes())
-            .timestamp(START + number * 1_000);
-        let delivery = producer.send(&record).await.unwrap();
-        within("producing", delivery).await.unwrap();
-    }
-    let read = |at| {
-        let start = [(tp(&topic, 0), at)];
-        let config = ConsumerConfig::default();
-        bed.client.consume(config, start).unwrap().remove(0)
-    };
-    for (at, first) in [
-        (StartAt::Earliest, 0),
-        (StartAt::Offset(3), 3),
-        (StartAt::Timestamp(0), 0),
-        (StartAt::Timestamp(START + 2_000), 2),
-        (StartAt::Timestamp(START + 2_001), 3),
-    ] {
-        let expected: Vec<u32> = (first..5).collect();
-        assert_eq!(
-            keys(&mut read(at), expected.len()).await,
-            expected,
-            "{at:?}"
-        );
-    }
-    for at in [
-        StartAt::Latest,
-        StartAt::Reset,
-        StartAt::Timestamp(START + 5_000),
-    ] {
-        let mut partition = read(at);
-        assert_eq!(placed(&partition).await, 5, "{at:?}");
-        let nothing = partition.try_poll(1).unwrap();
-        assert!(nothing.is_none(), "{at:?}");
-    }
-}
-
-pub(crate) async fn a_group_without_offsets_starts_at_a_time(bed: &Bed) {
-    let topic = bed.topic(2).await;
-    let producer = bed.client.producer(ProducerConfig::default());
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let now = i64::try_from(now.unwrap().as_millis()).unwrap();
-    const HOUR: i64 = 3_600_000;
-    for (key, partition, hours) in [("0", 0, 5), ("1", 1, 5), ("2", 0, 3), ("3", 0, 1)] {
-        let record = ProducerRecord::new(&topic).key(key.as_bytes());
-        let record = record.partition(partition).timestamp(now - hours * HOUR);
-        let delivery = producer.send(&record).await.unwrap();
-        within("producing", delivery).await.unwrap();
-    }
-    let four_hours = Duration::from_secs(4 * 3600);
-    for (policy, young) in [
-        (OffsetReset::ByDuration(four_hours), &[2, 3][..]),
-        (OffsetReset::Timestamp(now - 3 * HOUR), &[2, 3]),
-        (OffsetReset::Timestamp(now - 3 * HOUR + 1), &[3]),
-    ] {
-        let mut mine = config(&bed.name("group"), &topic);
-        mine.consumer.auto_offset_reset = policy;
-        let mut member = bed.client.consumer_group(mine).unwrap();
-        let mut partitions = [assigned(&mut member).await, assigned(&mut member).await];
-        partitions.sort_by_key(kafka_client::PartitionConsumer::partition);
-        let [mut first, second] = partitions;
-        assert_eq!(keys(&mut first, young.len()).await, young, "{policy:?}");
-        // None is as young as that: behind the newest one.
-        assert_eq!(placed(&second).await, 1, "{policy:?}");
-
-        // And from wherever a handle is sought to.
-        for (place, expected) in [
-            (StartAt::Earliest, &[0, 2, 3][..]),
-            (StartAt::Timestamp(now - 2 * HOUR), &[3]),
-            (StartAt::Offset(1), &[2, 3]),
-            (StartAt::Reset, young),
-            // Outside of the log.
-            (StartAt::Offset(100), young),
-        ] {
-            first.seek_to(place).unwrap();
-            let read = keys(&mut first, expected.len()).await;
-            assert_eq!(read, expected, "{place:?} under {policy:?}");
-        }
-        first.seek_to(StartAt::Latest).unwrap();
-        assert_eq!(placed(&first).await, 3);
-        let error = first.seek_to(StartAt::Timestamp(-1)).unwrap_err();
-        assert!(
-            matches!(error, ConsumerError::InvalidOffset { .. }),
-            "{error}"
-        );
-        drop((first, second));
-        member.close(CLOSE).await.unwrap();
-    }
-    let mut before_1970 = config(&bed.name("group"), &topic);
-    before_1970.consumer.auto_offset_reset = OffsetReset::Timestamp(-1);
-    let error = bed.client.consumer_group(before_1970).unwrap_err();
-    assert!(matches!(error, ClientError::Config(_)), "{error}");
-}
-
-/// The position, once it is known.
-async fn placed(partition: &kafka_client::PartitionConsumer) -> i64 {
-    let mut ticks = tokio::time::interval(Duration::from_millis(5));
-    let placed = async {
-        loop {
-            match partition.position() {
-                Some(position) => return position,
-                None => ticks.tick().await,
-            };
-        }
-    };
-    within("a position", placed).await
 }
 
 pub(crate) async fn topics_that_match_a_pattern_come_and_go(bed: &Bed) {
