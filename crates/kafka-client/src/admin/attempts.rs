@@ -196,3 +196,47 @@ fn settle<K: Ord, T>(
     }
     open.map_or(Ok(()), Err)
 }
+
+#[cfg(test)]
+mod tests {
+    use kafka_wire::ResponseError as E;
+
+    use super::*;
+
+    fn failed(code: E) -> Result<(), ClientError> {
+        Err(ClientError::broker("Test", "it", code))
+    }
+
+    /// What is settled after an answer with these results, and whether another attempt is to follow for an unknown topic.
+    fn after(doubts: u32, codes: &[Option<E>]) -> (Vec<usize>, Option<bool>) {
+        let patience = Patience {
+            deadline: Instant::now(),
+            doubts,
+        };
+        let results = codes.iter().map(|code| code.map_or(Ok(()), failed));
+        let mut settled = BTreeMap::new();
+        let open = settle(results.enumerate().collect(), patience, &mut settled).err();
+        let unknown = open.as_ref().map(ClientError::is_unknown_topic);
+        (settled.into_keys().collect(), unknown)
+    }
+
+    #[test]
+    fn an_unknown_topic_is_doubted_whatever_else_is_open() {
+        let (unknown, busy) = (E::UnknownTopicOrPartition, E::NotLeaderOrFollower);
+        let refused = E::TopicAuthorizationFailed;
+        assert_eq!(after(1, &[None, Some(refused)]), (vec![0, 1], None));
+        assert_eq!(
+            after(1, &[Some(unknown), None, Some(busy)]),
+            (vec![1], Some(true))
+        );
+        assert_eq!(
+            after(1, &[Some(busy), None, Some(unknown)]),
+            (vec![1], Some(true))
+        );
+        // Believed by now.
+        assert_eq!(
+            after(0, &[Some(unknown), Some(busy)]),
+            (vec![0], Some(false))
+        );
+    }
+}
