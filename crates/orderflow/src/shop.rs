@@ -77,6 +77,14 @@ pub enum ShopError {
     /// One service alone was told of two stores.
     #[error("MONGODB_URI is set and --embedded-store is given: only one of them can be the store")]
     TwoStores,
+    /// Somebody asked for a consumer group that Kafka does not know.
+    #[error("Kafka knows no group {group}; it knows {}", named(.known))]
+    UnknownGroup {
+        /// Which was asked for.
+        group: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
     /// It was told to stop and did not.
     #[error("told to stop, but not done within {0:?}: what was left was cut off")]
     Late(Duration),
@@ -95,6 +103,14 @@ pub enum ShopError {
     /// Logging cannot be set up.
     #[error(transparent)]
     Telemetry(#[from] service_kit::telemetry::TelemetryError),
+}
+
+fn named(groups: &[String]) -> String {
+    if groups.is_empty() {
+        "none".to_owned()
+    } else {
+        groups.join(", ")
+    }
 }
 
 /// Services that are ready to run.

@@ -16,10 +16,17 @@ impl FromStr for Stock {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        text.split(',')
-            .map(product)
-            .collect::<Result<_, _>>()
-            .map(Self)
+        let mut products: Vec<Product> = Vec::new();
+        for text in text.split(',') {
+            let product = product(text)?;
+            let id = &product.product_id;
+            // Which of the two was meant, or their sum, is not for us to guess.
+            if products.iter().any(|known| known.product_id == *id) {
+                return Err(format!("product {id} is there twice"));
+            }
+            products.push(product);
+        }
+        Ok(Self(products))
     }
 }
 
@@ -62,6 +69,7 @@ mod tests {
             ("P001:-1:2", "-1"),
             ("P001:1:0.001", "0.001"),
             ("", "\"\""),
+            ("P001:1:2,P002:1:2,P001:5:2", "P001 is there twice"),
         ] {
             let error = text.parse::<Stock>().unwrap_err();
             assert!(error.contains(named), "{error}");

@@ -63,16 +63,11 @@ pub(super) async fn topics(kafka: &Kafka, create: bool, partitions: i32) -> Resu
 pub(super) async fn offsets(kafka: &Kafka, group: Option<&str>) -> Result<(), ShopError> {
     init_log("warn")?;
     let admin = admin(kafka)?;
-    let groups: BTreeSet<String> = match group {
-        Some(group) => BTreeSet::from([group.to_owned()]),
-        None => admin
-            .list_groups()
-            .await?
-            .into_iter()
-            .map(|listing| listing.group)
-            .collect(),
-    };
     let mut rows = Vec::new();
+    let groups = match group {
+        Some(group) => BTreeSet::from([group.to_owned()]),
+        None => known_groups(&admin).await?,
+    };
     for group in groups {
         let by_partition: BTreeMap<_, LagRow> = admin
             .lag(&group)
@@ -94,6 +89,9 @@ pub(super) async fn offsets(kafka: &Kafka, group: Option<&str>) -> Result<(), Sh
         }));
     }
     if rows.is_empty() {
+        if let Some(group) = group {
+            must_be_known(&admin, group).await?;
+        }
         println!("no group has partitions or committed offsets");
         return Ok(());
     }
@@ -113,6 +111,23 @@ pub(super) async fn offsets(kafka: &Kafka, group: Option<&str>) -> Result<(), Sh
         )
     );
     Ok(())
+}
+
+async fn known_groups(admin: &Admin) -> Result<BTreeSet<String>, ClientError> {
+    let listed = admin.list_groups().await?;
+    Ok(listed.into_iter().map(|listing| listing.group).collect())
+}
+
+/// Kafka says of any name that it has nothing committed, also of a misspelt one.
+async fn must_be_known(admin: &Admin, group: &str) -> Result<(), ShopError> {
+    let known = known_groups(admin).await?;
+    if known.contains(group) {
+        return Ok(());
+    }
+    Err(ShopError::UnknownGroup {
+        group: group.to_owned(),
+        known: known.into_iter().collect(),
+    })
 }
 
 /// Columns as wide as their widest cell.

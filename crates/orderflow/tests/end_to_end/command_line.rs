@@ -4,6 +4,11 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 
+use orderflow::{Shop, ShopSettings};
+
+use crate::running::Running;
+use crate::scenarios::{at_rest_nothing_lags, product};
+
 fn orderflow(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_orderflow"));
     command.args(arguments).stdin(Stdio::null());
@@ -42,6 +47,42 @@ fn two_stores_are_one_too_many() {
         told.contains("MONGODB_URI") && !told.contains("hunter2"),
         "{told}"
     );
+}
+
+#[test]
+fn a_product_that_is_twice_in_the_stock_is_refused() {
+    let mut command = orderflow(&["serve", "inventory", "--embedded-store"]);
+    let output = command.env("STOCK", "P001:1:2,P001:3:2").output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("P001 is there twice"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_offsets_of_a_group_that_is_not_there_are_an_error() {
+    let settings = ShopSettings::embedded(vec![product("P001", 100, 2999)]);
+    let shop = Shop::on_free_ports(settings).await.unwrap();
+    let servers = shop.bootstrap_servers();
+    let shop = Running::run(shop);
+    at_rest_nothing_lags(&shop.urls).await;
+    let offsets = |group: &'static str| {
+        let mut command =
+            orderflow(&["offsets", "--group", group, "--bootstrap-servers", &servers]);
+        tokio::task::spawn_blocking(move || command.output().unwrap())
+    };
+    let Output { status, stdout, .. } = offsets("payment-service").await.unwrap();
+    let told = String::from_utf8(stdout).unwrap();
+    assert_eq!(status.code(), Some(0), "{told}");
+    assert!(told.contains("order_placed"), "{told}");
+
+    let Output { status, stderr, .. } = offsets("nope").await.unwrap();
+    let told = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(1), "{told}");
+    assert!(
+        told.contains("nope") && told.contains("payment-service"),
+        "{told}"
+    );
+    shop.stop().await;
 }
 
 /// A service that waits for its Kafka, and what it logs.
