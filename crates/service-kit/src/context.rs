@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::application::{Application, BoxError};
 use crate::clock::SharedClock;
-use crate::http::{Health, Routes, routes};
+use crate::http::{CheckError, Health, Routes, routes};
 use crate::offsets;
 use crate::store::{Store, StoreError};
 use crate::worker::{Reactions, Worker};
@@ -137,6 +137,8 @@ impl Context {
             })
     }
 }
+
+impl CheckError for ClientError {}
 
 /// Makes those of the pipeline's topics that are not there.
 ///

@@ -12,7 +12,7 @@ mod query;
 mod serve;
 
 pub use body::{BODY_LIMIT, json_body};
-pub use health::Health;
+pub use health::{CheckError, Health};
 pub use page::{Page, PageRequest};
 pub use problem::{FieldError, Problem};
 pub use query::{Query, query};

@@ -219,6 +219,7 @@ async fn health_is_down_while_what_is_needed_is_away() {
     embedded.set_away(true);
     let (status, _, body) = server.send("GET", "/health", "").await;
     assert_eq!((status, &body["status"]), (503, &json!("down")));
+    assert_eq!(body["checks"]["store"]["detail"], "the store is away");
     server.stopped().await.unwrap();
 }
 

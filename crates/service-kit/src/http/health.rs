@@ -1,11 +1,14 @@
 //! GET /health.
 
+use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use warp::http::StatusCode;
@@ -13,18 +16,61 @@ use warp::reply::Response;
 use warp::{Filter, Rejection};
 
 use super::json;
+use crate::store::StoreError;
 
-/// How long a check may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a check may take: a little more than the 2 s for which a store's server is looked for, since the store then
+/// knows better why it was not found.
+const PATIENCE: Duration = Duration::from_millis(2500);
 
-type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<Value, String>> + Send + Sync>;
+type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<Value, Failure>> + Send + Sync>;
+
+/// Why a check failed. Its text goes to the log in full.
+pub trait CheckError: Display {
+    /// What whoever asks for the health is told: short, and in an operator's words.
+    fn brief(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl CheckError for StoreError {
+    fn brief(&self) -> String {
+        Self::brief(self)
+    }
+}
+
+impl CheckError for Infallible {}
+impl CheckError for &str {}
+
+struct Failure {
+    brief: String,
+    full: String,
+}
+
+impl Failure {
+    fn of(error: &impl CheckError) -> Self {
+        Self {
+            brief: error.brief(),
+            full: error.to_string(),
+        }
+    }
+
+    fn plain(text: String) -> Self {
+        Self {
+            brief: text.clone(),
+            full: text,
+        }
+    }
+}
 
 /// What a service says of itself: 200 with `"status":"up"`, or 503 with `"status":"down"` while a check
-/// that is needed fails; and each check with its own status and what it has to tell.
+/// that is needed fails; and each check with its own status and what it has to tell. When a check fails, fails for another
+/// reason, or is well again, that is logged once, however often it is asked.
 #[derive(Clone)]
 pub struct Health {
     service: &'static str,
     checks: Vec<(&'static str, bool, Check)>,
+    /// The checks that failed last time, and why.
+    failing: Arc<Mutex<BTreeMap<&'static str, String>>>,
 }
 
 #[derive(Serialize)]
@@ -40,6 +86,7 @@ impl Health {
         Self {
             service,
             checks: Vec::new(),
+            failing: Arc::default(),
         }
     }
 
@@ -53,7 +100,7 @@ impl Health {
     where
         F: Future<Output = Result<T, E>> + Send + 'static,
         T: Serialize,
-        E: Display,
+        E: CheckError,
     {
         self.with(name, true, check)
     }
@@ -68,7 +115,7 @@ impl Health {
     where
         F: Future<Output = Result<T, E>> + Send + 'static,
         T: Serialize,
-        E: Display,
+        E: CheckError,
     {
         self.with(name, false, check)
     }
@@ -82,13 +129,13 @@ impl Health {
     where
         F: Future<Output = Result<T, E>> + Send + 'static,
         T: Serialize,
-        E: Display,
+        E: CheckError,
     {
         let check: Check = Arc::new(move || {
             let checked = check();
             async move {
-                let told = checked.await.map_err(|error| error.to_string())?;
-                serde_json::to_value(told).map_err(|error| error.to_string())
+                let told = checked.await.map_err(|error| Failure::of(&error))?;
+                serde_json::to_value(told).map_err(|error| Failure::plain(error.to_string()))
             }
             .boxed()
         });
@@ -96,7 +143,7 @@ impl Health {
         self
     }
 
-    /// GET /health.
+    /// GET /health. It takes any query parameters, for probes that add one to be sure of a fresh answer.
     pub fn route(self) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
         warp::path!("health").and(warp::get()).then(move || {
             let health = self.clone();
@@ -104,9 +151,35 @@ impl Health {
         })
     }
 
+    fn log_change(&self, check: &'static str, failure: Option<&Failure>) {
+        let service = self.service;
+        let mut failing = self.failing.lock();
+        match failure {
+            Some(failure) => {
+                let before = failing.insert(check, failure.brief.clone());
+                if before.as_ref() != Some(&failure.brief) {
+                    tracing::warn!(
+                        service,
+                        check,
+                        error = failure.full,
+                        "a check of the service fails"
+                    );
+                }
+            }
+            None => {
+                if failing.remove(check).is_some() {
+                    tracing::info!(service, check, "a check of the service is well again");
+                }
+            }
+        }
+    }
+
     async fn reply(&self) -> Response {
         let run = self.checks.iter().map(|(name, needed, check)| async move {
-            let late = |_| Err(format!("no answer within {} s", PATIENCE.as_secs()));
+            let late = |_| {
+                let text = format!("no answer within {} s", PATIENCE.as_secs_f32());
+                Err(Failure::plain(text))
+            };
             (
                 *name,
                 *needed,
@@ -119,6 +192,7 @@ impl Health {
         let mut checks = Map::new();
         for (name, needed, outcome) in join_all(run).await {
             down |= needed && outcome.is_err();
+            self.log_change(name, outcome.as_ref().err());
             checks.insert(name.to_owned(), told(outcome));
         }
         let (code, status) = if down {
@@ -137,10 +211,63 @@ impl Health {
     }
 }
 
-fn told(outcome: Result<Value, String>) -> Value {
+fn told(outcome: Result<Value, Failure>) -> Value {
     match outcome {
         Ok(Value::Null) => serde_json::json!({ "status": "up" }),
         Ok(detail) => serde_json::json!({ "status": "up", "detail": detail }),
-        Err(error) => serde_json::json!({ "status": "down", "detail": error }),
+        Err(failure) => serde_json::json!({ "status": "down", "detail": failure.brief }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::telemetry::Captured;
+
+    /// What the driver says is different each time.
+    struct Broken(usize);
+
+    impl Display for Broken {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "Kind: I/O, Topology: {}", self.0)
+        }
+    }
+
+    impl CheckError for Broken {
+        fn brief(&self) -> String {
+            "away".to_owned()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_told_in_brief_and_logged_in_full_once() {
+        let (log, _capturing) = Captured::start();
+        let asked = AtomicUsize::new(0);
+        let health = Health::new("test").needs("store", move || {
+            let asked = asked.fetch_add(1, Ordering::Relaxed);
+            async move {
+                if asked == 3 {
+                    Ok(())
+                } else {
+                    Err(Broken(asked))
+                }
+            }
+        });
+        for code in [503, 503, 503, 200, 503] {
+            assert_eq!(health.reply().await.status().as_u16(), code);
+        }
+        let lines = log.lines();
+        let of = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
+        assert_eq!(
+            (lines.len(), of("Topology"), of("well again")),
+            (3, 2, 1),
+            "{lines:?}"
+        );
+        assert_eq!(
+            told(Err(Failure::of(&Broken(0)))),
+            serde_json::json!({ "status": "down", "detail": "away" })
+        );
     }
 }

@@ -120,6 +120,7 @@ impl<T: Document> Collection<T> {
         Ok(StoreError::Unavailable {
             operation: "insert",
             collection: T::COLLECTION.to_owned(),
+            cause: "another write was in the way",
             reason: format!("what was in the way of {} is gone", document.id()),
         })
     }

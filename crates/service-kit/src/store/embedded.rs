@@ -83,6 +83,7 @@ fn there(away: &AtomicBool, operation: &'static str, collection: &str) -> Result
     Err(StoreError::Unavailable {
         operation,
         collection: collection.to_owned(),
+        cause: "the store is away",
         reason: "it was set away".to_owned(),
     })
 }

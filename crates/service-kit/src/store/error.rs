@@ -11,6 +11,8 @@ pub enum StoreError {
         operation: &'static str,
         /// Of which collection, as `database.collection`.
         collection: String,
+        /// What is the matter, for somebody who does not know the driver.
+        cause: &'static str,
         /// What the driver said.
         reason: String,
     },
@@ -73,5 +75,14 @@ impl StoreError {
     /// Whether the same may succeed later: the store is away, and nothing is wrong with the request.
     pub fn is_unavailable(&self) -> bool {
         matches!(self, Self::Unavailable { .. })
+    }
+
+    /// What is the matter, without what only the driver's authors understand: that is for the log.
+    pub fn brief(&self) -> String {
+        match self {
+            Self::Unavailable { cause, .. } => (*cause).to_owned(),
+            Self::Refused { .. } => "the store refused".to_owned(),
+            other => other.to_string(),
+        }
     }
 }

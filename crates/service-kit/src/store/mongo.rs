@@ -119,7 +119,10 @@ impl Place<'_> {
         match tokio::time::timeout(limit, command).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(self.failed(&error)),
-            Err(_) => Err(self.unavailable(format!("no answer within {} ms", limit.as_millis()))),
+            Err(_) => {
+                let reason = format!("no answer within {} ms", limit.as_millis());
+                Err(self.unavailable("MongoDB does not answer in time", reason))
+            }
         }
     }
 
@@ -136,11 +139,11 @@ impl Place<'_> {
             ErrorKind::Write(_) => self.refused(error.to_string()),
             // All others are about the way to a server that can do it: no server, no connection,
             // a primary that stepped down, a login that does not work (yet).
-            _ => self.unavailable(error.to_string()),
+            _ => self.unavailable(cause(error), error.to_string()),
         }
     }
 
-    fn unavailable(self, reason: String) -> StoreError {
+    fn unavailable(self, cause: &'static str, reason: String) -> StoreError {
         let Self {
             operation,
             collection,
@@ -148,6 +151,7 @@ impl Place<'_> {
         StoreError::Unavailable {
             operation,
             collection: collection.to_owned(),
+            cause,
             reason,
         }
     }
@@ -162,6 +166,24 @@ impl Place<'_> {
             collection: collection.to_owned(),
             reason,
         }
+    }
+}
+
+/// A server answered that it cannot do it as things are.
+const NOT_NOW: &str = "MongoDB cannot do it in its present state";
+
+/// Why no server did it. The driver's own words describe every server that it knows of.
+fn cause(error: &Error) -> &'static str {
+    match error.kind.as_ref() {
+        ErrorKind::ServerSelection { .. } | ErrorKind::DnsResolve { .. } => {
+            "MongoDB cannot be reached"
+        }
+        ErrorKind::Authentication { .. } => "MongoDB refuses the login",
+        ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. } => {
+            "the connection to MongoDB broke"
+        }
+        ErrorKind::Command(_) => NOT_NOW,
+        _ => "MongoDB is away",
     }
 }
 
@@ -198,7 +220,23 @@ mod tests {
             operation: soon,
         };
         let store = MongoStore::open(uri, timeouts).await.unwrap();
-        let shown = format!("{store:?} {:?}", store.ping().await.unwrap_err());
+        let error = store.ping().await.unwrap_err();
+        let shown = format!("{store:?} {error:?}");
         assert!(!shown.contains("hunter2"), "{shown}");
+    }
+
+    #[tokio::test]
+    async fn the_brief_reason_is_free_of_the_drivers_words() {
+        let soon = Duration::from_millis(50);
+        let timeouts = Timeouts {
+            connect: soon,
+            operation: Duration::from_secs(60),
+        };
+        let store = MongoStore::open("mongodb://127.0.0.1:1/", timeouts)
+            .await
+            .unwrap();
+        let error = store.ping().await.unwrap_err();
+        assert_eq!(error.brief(), "MongoDB cannot be reached");
+        assert!(error.to_string().contains("127.0.0.1:1"), "{error}");
     }
 }

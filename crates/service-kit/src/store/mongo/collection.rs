@@ -16,6 +16,9 @@ use super::codec;
 use super::{Place, Timeouts, by_id, reply};
 use crate::store::{Document, Filter, Index, Insert, Listing, Replace, StoreError, Versioned};
 
+/// Why a write that was done counts as not done.
+const TOO_FEW: &str = "too few members of the MongoDB replica set have the write";
+
 pub(in crate::store) struct Collection<T> {
     shared: Arc<Shared>,
     of: PhantomData<fn() -> T>,
@@ -128,7 +131,9 @@ impl<T: Document> Collection<T> {
         }
         match failed.write_concern_error {
             None => Ok(outcomes),
-            Some(error) => Err(place.unavailable(format!("not safe yet: {}", error.message))),
+            Some(error) => {
+                Err(place.unavailable(TOO_FEW, format!("not safe yet: {}", error.message)))
+            }
         }
     }
 
@@ -295,7 +300,7 @@ impl<T: Document> Collection<T> {
             place.refused(format!("the answer is not one to an update: {answer}"))
         })?;
         if let Some(reason) = answer.not_safe {
-            return Err(place.unavailable(format!("not safe yet: {reason}")));
+            return Err(place.unavailable(TOO_FEW, format!("not safe yet: {reason}")));
         }
         let other = answer
             .errors
@@ -333,7 +338,7 @@ struct Updated {
 impl Place<'_> {
     fn not_done(self, code: i32, message: String) -> StoreError {
         if reply::passes(code) {
-            self.unavailable(message)
+            self.unavailable(super::NOT_NOW, message)
         } else {
             self.refused(message)
         }
