@@ -3,7 +3,7 @@
 use std::fmt;
 use std::num::NonZeroU32;
 
-use serde::de::{Deserialize, Deserializer, Error as _};
+use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
 
 /// How many pieces of a product are ordered: from 1 to [`Quantity::MAX`].
@@ -68,9 +68,7 @@ impl<'de> Deserialize<'de> for Quantity {
             }
         }
 
-        deserializer
-            .deserialize_u32(Visitor)
-            .map_err(D::Error::custom)
+        deserializer.deserialize_u32(Visitor)
     }
 }
 

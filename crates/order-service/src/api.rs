@@ -8,7 +8,7 @@ use contracts::{
 use serde::{Deserialize, Serialize};
 use service_kit::clock::SharedClock;
 use service_kit::http::{
-    BODY_LIMIT, FieldError, Page, Problem, Query, created, json_body, ok, query,
+    self, BODY_LIMIT, FieldError, Page, PageRequest, Problem, created, json_body, ok,
 };
 use service_kit::ids::IdGenerator;
 use service_kit::outbox::Outbox;
@@ -32,7 +32,6 @@ pub(crate) struct Shop {
 
 /// The body of POST /orders.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct NewOrder {
     customer_id: CustomerId,
     items: Vec<Item>,
@@ -74,28 +73,28 @@ pub(crate) fn routes(
 ) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync {
     let with_shop = warp::any().map(move || Arc::clone(&shop));
     let place = warp::path!("orders")
-        .and(warp::post())
+        .and(http::post())
         .and(with_shop.clone())
+        .and(http::no_query())
         .and(json_body::<NewOrder>(BODY_LIMIT))
-        .then(|shop: Arc<Shop>, body| async move {
-            place(&shop, body)
+        .then(|shop: Arc<Shop>, query, body| async move {
+            place(&shop, query, body)
                 .await
                 .unwrap_or_else(Reply::into_response)
         });
     let list = warp::path!("orders")
-        .and(warp::get())
+        .and(http::get())
         .and(with_shop.clone())
-        .and(query())
-        .then(|shop: Arc<Shop>, query| async move {
-            list(&shop, &query)
-                .await
-                .unwrap_or_else(Reply::into_response)
+        .and(http::page())
+        .then(|shop: Arc<Shop>, page| async move {
+            list(&shop, page).await.unwrap_or_else(Reply::into_response)
         });
     let get = warp::path!("orders" / String)
-        .and(warp::get())
+        .and(http::get())
         .and(with_shop)
-        .then(|order_id: String, shop: Arc<Shop>| async move {
-            get(&shop, &order_id)
+        .and(http::no_query())
+        .then(|order_id: String, shop: Arc<Shop>, query| async move {
+            get(&shop, &order_id, query)
                 .await
                 .unwrap_or_else(Reply::into_response)
         });
@@ -103,7 +102,12 @@ pub(crate) fn routes(
 }
 
 /// Stores the order, with the note that it is to be published, and answers: from here on it cannot be lost.
-async fn place(shop: &Shop, body: Result<NewOrder, Problem>) -> Result<Response, Problem> {
+async fn place(
+    shop: &Shop,
+    query: Result<(), Problem>,
+    body: Result<NewOrder, Problem>,
+) -> Result<Response, Problem> {
+    query?;
     let body = body?;
     check(&body)?;
     let now = shop.clock.now();
@@ -147,8 +151,11 @@ fn check(order: &NewOrder) -> Result<(), Problem> {
     }
 }
 
-async fn list(shop: &Shop, query: &Query) -> Result<Response, Problem> {
-    let page = query.page::<OrderId>()?;
+async fn list(
+    shop: &Shop,
+    page: Result<PageRequest<OrderId>, Problem>,
+) -> Result<Response, Problem> {
+    let page = page?;
     let found = shop.orders.list(page.after, page.limit).await?;
     let items = found
         .items
@@ -157,7 +164,8 @@ async fn list(shop: &Shop, query: &Query) -> Result<Response, Problem> {
     Ok(ok(&Page::new(items, found.next)))
 }
 
-async fn get(shop: &Shop, order_id: &str) -> Result<Response, Problem> {
+async fn get(shop: &Shop, order_id: &str, query: Result<(), Problem>) -> Result<Response, Problem> {
+    query?;
     let unknown = || Problem::not_found(format!("there is no order {order_id}"));
     let id: OrderId = order_id.parse().map_err(|_| unknown())?;
     let order = shop.orders.get(id).await?.ok_or_else(unknown)?;

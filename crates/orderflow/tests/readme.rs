@@ -90,6 +90,23 @@ fn its_variables_are_read_and_all_are_named() {
     );
 }
 
+/// A body that curl is not told the type of goes out as a form, which is refused.
+#[test]
+fn its_requests_say_that_they_send_json() {
+    let readme = readme();
+    let sending: Vec<&str> = readme
+        .lines()
+        .filter(|line| line.contains("curl ") && line.contains(" -d "))
+        .collect();
+    assert!(!sending.is_empty());
+    for line in sending {
+        assert!(
+            line.contains("-H 'content-type: application/json'"),
+            "{line}"
+        );
+    }
+}
+
 #[test]
 fn commands_and_variables_are_found_in_text() {
     let text = "run `cargo run --release -- topics` or\ncargo run --release -- serve order  # one role\ncargo run --release\nset `HTTP_HOST`, not `P001` or `GET /x`";

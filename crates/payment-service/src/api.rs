@@ -1,7 +1,7 @@
 //! GET /payments and GET /payments/{order_id}.
 
 use contracts::OrderId;
-use service_kit::http::{Page, Problem, Query, ok, query};
+use service_kit::http::{self, Page, PageRequest, Problem, ok};
 use service_kit::store::{Collection, Filter as StoreFilter};
 use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
@@ -13,22 +13,23 @@ pub(crate) fn routes(
 ) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync {
     let all = payments.clone();
     let list = warp::path!("payments")
-        .and(warp::get())
-        .and(query())
-        .then(move |query| {
+        .and(http::get())
+        .and(http::page())
+        .then(move |page| {
             let payments = all.clone();
             async move {
-                list(&payments, &query)
+                list(&payments, page)
                     .await
                     .unwrap_or_else(Reply::into_response)
             }
         });
     let get = warp::path!("payments" / String)
-        .and(warp::get())
-        .then(move |order_id: String| {
+        .and(http::get())
+        .and(http::no_query())
+        .then(move |order_id: String, query| {
             let payments = payments.clone();
             async move {
-                get(&payments, &order_id)
+                get(&payments, &order_id, query)
                     .await
                     .unwrap_or_else(Reply::into_response)
             }
@@ -36,8 +37,11 @@ pub(crate) fn routes(
     list.or(get).unify()
 }
 
-async fn list(payments: &Collection<Payment>, query: &Query) -> Result<Response, Problem> {
-    let page = query.page::<OrderId>()?;
+async fn list(
+    payments: &Collection<Payment>,
+    page: Result<PageRequest<OrderId>, Problem>,
+) -> Result<Response, Problem> {
+    let page = page?;
     let found = payments
         .list(&StoreFilter::all(), page.after.as_ref(), page.limit)
         .await?;
@@ -45,7 +49,12 @@ async fn list(payments: &Collection<Payment>, query: &Query) -> Result<Response,
     Ok(ok(&Page::new(items, found.next)))
 }
 
-async fn get(payments: &Collection<Payment>, order_id: &str) -> Result<Response, Problem> {
+async fn get(
+    payments: &Collection<Payment>,
+    order_id: &str,
+    query: Result<(), Problem>,
+) -> Result<Response, Problem> {
+    query?;
     let unknown = || Problem::not_found(format!("there is no payment of order {order_id}"));
     let id: OrderId = order_id.parse().map_err(|_| unknown())?;
     let found = payments.get(&id).await?.ok_or_else(unknown)?;

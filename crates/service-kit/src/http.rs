@@ -6,6 +6,7 @@
 
 mod body;
 mod health;
+mod method;
 mod page;
 mod problem;
 mod query;
@@ -13,9 +14,10 @@ mod serve;
 
 pub use body::{BODY_LIMIT, json_body};
 pub use health::{CheckError, Health};
-pub use page::{Page, PageRequest};
+pub use method::{get, post};
+pub use page::{Page, PageRequest, page};
 pub use problem::{FieldError, Problem};
-pub use query::{Query, query};
+pub use query::{Query, no_query, query};
 pub use serve::{Served, serve};
 
 use std::convert::Infallible;
@@ -29,7 +31,8 @@ use warp::{Filter, Rejection, Reply};
 /// Everything that a service answers.
 pub type Routes = warp::filters::BoxedFilter<(Response,)>;
 
-/// Closes a service's filters: what none of them answers becomes a 404 or 405 problem.
+/// Closes a service's filters: what none of them answers becomes a 404 or 405 problem. The filters tell methods apart by
+/// [`get`] and [`post`], and a path with a slash at its end is the one without.
 pub fn routes<F>(filter: F) -> Routes
 where
     F: Filter<Error = Rejection> + Clone + Send + Sync + 'static,
@@ -72,8 +75,8 @@ fn with_body(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> R
 async fn recover(rejection: Rejection) -> Result<Problem, Infallible> {
     if rejection.is_not_found() {
         Ok(Problem::not_found("nothing is found at this path"))
-    } else if rejection.find::<warp::reject::MethodNotAllowed>().is_some() {
-        Ok(Problem::method_not_allowed())
+    } else if let Some(problem) = method::not_allowed(&rejection) {
+        Ok(problem)
     } else {
         tracing::debug!(?rejection, "request was rejected");
         Ok(Problem::bad_request("the request cannot be read"))

@@ -1,6 +1,7 @@
 //! Where a group stands in each partition: for GET /offsets and the command line.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use kafka_client::{Admin, ClientError, GroupHandle, OffsetAt, PartitionState, TopicPartition};
 use serde::Serialize;
@@ -8,7 +9,10 @@ use tokio::sync::watch;
 use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
-use crate::http::{Page, Problem, ok};
+use crate::http::{Page, Problem, get, no_query, ok};
+
+/// How long somebody who asks over HTTP waits for Kafka. The client itself would go on looking for it for half a minute.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// One partition of a group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -82,25 +86,57 @@ pub async fn rows(
     Ok(rows)
 }
 
-/// GET /offsets.
+/// GET /offsets: the rows, or a 503 if Kafka has not told them within 3 s.
 pub fn route(
     admin: Admin,
     group: &'static str,
     topics: Vec<&'static str>,
     membership: watch::Receiver<Option<GroupHandle>>,
 ) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
-    warp::path!("offsets").and(warp::get()).then(move || {
-        let (admin, topics) = (admin.clone(), topics.clone());
-        let member = membership.borrow().clone();
-        async move {
-            match rows(&admin, group, &topics, member.as_ref()).await {
-                Ok(items) => ok(&Page { items, next: None }),
-                Err(error) => {
-                    tracing::warn!(%error, "cannot learn the offsets");
-                    Problem::unavailable("Kafka does not tell the offsets, try again")
-                        .into_response()
-                }
+    warp::path!("offsets")
+        .and(get())
+        .and(no_query())
+        .then(move |query| {
+            let (admin, topics) = (admin.clone(), topics.clone());
+            let member = membership.borrow().clone();
+            async move {
+                // In a box, since it is large.
+                let rows = Box::pin(rows(&admin, group, &topics, member.as_ref()));
+                reply(query, rows)
+                    .await
+                    .unwrap_or_else(Reply::into_response)
             }
+        })
+}
+
+async fn reply(
+    query: Result<(), Problem>,
+    rows: impl Future<Output = Result<Vec<OffsetRow>, ClientError>>,
+) -> Result<Response, Problem> {
+    query?;
+    let unavailable = || Problem::unavailable("Kafka does not tell the offsets, try again");
+    match tokio::time::timeout(PATIENCE, rows).await {
+        Ok(Ok(items)) => Ok(ok(&Page { items, next: None })),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "cannot learn the offsets");
+            Err(unavailable())
         }
-    })
+        // Not logged: whoever asks sees it, and the worker tells of a Kafka that is away.
+        Err(_) => Err(unavailable()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::reply;
+
+    #[tokio::test(start_paused = true)]
+    async fn kafka_that_does_not_answer_is_given_up_soon() {
+        let asked = reply(Ok(()), std::future::pending());
+        let answer = tokio::time::timeout(Duration::from_secs(4), asked).await;
+        let problem = answer.unwrap().unwrap_err();
+        assert_eq!(problem.status().as_u16(), 503);
+    }
 }

@@ -9,7 +9,7 @@ use contracts::{Item, Money, OrderId, ProductId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use service_kit::application::{Application, ApplicationError};
-use service_kit::http::{self, Health, Page, Problem, Query, Routes};
+use service_kit::http::{self, Health, Page, PageRequest, Problem, Routes};
 use service_kit::store::{EmbeddedStore, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -31,24 +31,28 @@ fn post(body: Result<Body, Problem>) -> Result<warp::reply::Response, Problem> {
     ))
 }
 
-fn list(query: Query) -> Result<warp::reply::Response, Problem> {
-    let page = query.page::<ProductId>()?;
+fn list(page: Result<PageRequest<ProductId>, Problem>) -> Result<warp::reply::Response, Problem> {
+    let page = page?;
     let items = page.after.iter().map(ProductId::as_str).map(str::to_owned);
     Ok(http::ok(&Page::new(items, Some(page.limit))))
 }
 
 fn things() -> Routes {
     let post = warp::path!("things")
-        .and(warp::post())
+        .and(http::post())
         .and(http::json_body(1024))
         .map(post);
     let list = warp::path!("things")
-        .and(warp::get())
-        .and(http::query())
+        .and(http::get())
+        .and(http::page())
         .map(list);
     let get = warp::path!("things" / String)
-        .and(warp::get())
-        .map(|id: String| {
+        .and(http::get())
+        .and(http::no_query())
+        .map(|id: String, query: Result<(), Problem>| {
+            if let Err(problem) = query {
+                return problem.into_response();
+            }
             let known: Result<OrderId, _> = id.parse();
             known.map_or_else(
                 |_| Problem::not_found("there is no such thing").into_response(),
@@ -91,11 +95,7 @@ impl Running {
     }
 
     async fn send(&self, method: &str, path: &str, body: &str) -> (u16, String, Value) {
-        let length = body.len();
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
-        );
-        let (status, head, body) = self.raw(&request).await;
+        let (status, head, body) = self.raw(&request(method, path, "", body)).await;
         (status, head, serde_json::from_str(&body).unwrap())
     }
 
@@ -103,6 +103,14 @@ impl Running {
         self.stop.cancel();
         self.ended.await.unwrap()
     }
+}
+
+/// A request with these further lines in its head, each with its line break.
+fn request(method: &str, path: &str, lines: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{lines}content-length: {length}\r\n\r\n{body}"
+    )
 }
 
 const GOOD: &str = r#"{"items":[{"product_id":"P001","quantity":2,"price":29.99}],"total":59.98}"#;
@@ -188,9 +196,100 @@ async fn a_page_has_a_limit_and_a_start() {
     let (_, _, body) = server.send("GET", "/things", "").await;
     assert_eq!(body, json!({ "items": [], "next": "50" }));
     let (_, _, body) = server
-        .send("GET", "/things?after=P%30%301&limit=7&other=x", "")
+        .send("GET", "/things?after=P%30%301&limit=7", "")
         .await;
     assert_eq!(body, json!({ "items": ["P001"], "next": "7" }));
+    server.stopped().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_query_parameter_that_is_not_known_is_refused_by_name() {
+    let server = start(things(), |application| application).await;
+    for (path, named, known) in [
+        ("/things?limit=7&next=P001", "next", "after, limit"),
+        ("/things/x?limit=7", "limit", "none"),
+    ] {
+        let (status, _, body) = server.send("GET", path, "").await;
+        assert_eq!((status, &body["errors"][0]["field"]), (400, &json!(named)));
+        let detail = body["detail"].as_str().unwrap();
+        assert!(detail.contains(named) && detail.contains(known), "{detail}");
+    }
+    server.stopped().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_method_that_a_path_does_not_answer_is_told_those_that_it_does() {
+    let server = start(things(), |application| application).await;
+    for (method, path, allowed) in [
+        ("DELETE", "/things", "allow: get, head, post"),
+        ("OPTIONS", "/things", "allow: get, head, post"),
+        ("POST", "/things/x", "allow: get, head"),
+        ("BREW", "/things/x", "allow: get, head"),
+    ] {
+        let (status, head, body) = server.send(method, path, "").await;
+        assert_eq!((status, &body["status"]), (405, &json!(405)));
+        assert!(head.lines().any(|line| line == allowed), "{head}");
+    }
+    server.stopped().await.unwrap();
+}
+
+#[tokio::test]
+async fn head_is_answered_as_get_without_the_body() {
+    let server = start(things(), |application| application).await;
+    for path in ["/things?limit=7", "/things?next=7", "/things/x", "/nothing"] {
+        let (status, head, body) = server.raw(&request("HEAD", path, "", "")).await;
+        let (of_get, head_of_get, body_of_get) = server.raw(&request("GET", path, "", "")).await;
+        assert_eq!((status, body.as_str()), (of_get, ""), "{path}");
+        let length = format!("content-length: {}", body_of_get.len());
+        for head in [head, head_of_get] {
+            assert!(head.contains(&length), "{path}: {head}");
+        }
+    }
+    server.stopped().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_slash_at_the_end_of_a_path_changes_nothing() {
+    let server = start(things(), |application| application).await;
+    for (method, path, body) in [
+        ("GET", "/things", ""),
+        ("GET", "/things/018bcfe5-6800-7bab-abab-abababababab", ""),
+        ("GET", "/things/x", ""),
+        ("POST", "/things", GOOD),
+        ("DELETE", "/things", ""),
+    ] {
+        let (status, _, told) = server.send(method, path, body).await;
+        let (with_slash, _, told_with_slash) = server.send(method, &format!("{path}/"), body).await;
+        assert_eq!(
+            (with_slash, told_with_slash),
+            (status, told),
+            "{method} {path}"
+        );
+    }
+    server.stopped().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_body_that_comes_as_something_else_than_json_is_415() {
+    let server = start(things(), |application| application).await;
+    let sent_as = |content_type: &str| {
+        let line = format!("content-type: {content_type}\r\n");
+        request("POST", "/things", &line, GOOD)
+    };
+    let form = sent_as("application/x-www-form-urlencoded");
+    let (status, head, body) = server.raw(&form).await;
+    assert_eq!(status, 415, "{body}");
+    assert!(head.contains("accept: application/json"), "{head}");
+    let body: Value = serde_json::from_str(&body).unwrap();
+    let detail = body["detail"].as_str().unwrap();
+    assert!(
+        detail.contains("application/json") && detail.contains("x-www-form-urlencoded"),
+        "{detail}"
+    );
+    let (status, _, body) = server
+        .raw(&sent_as("application/json; charset=utf-8"))
+        .await;
+    assert_eq!(status, 201, "{body}");
     server.stopped().await.unwrap();
 }
 
@@ -217,7 +316,7 @@ async fn health_is_down_while_what_is_needed_is_away() {
         }})
     );
     embedded.set_away(true);
-    let (status, _, body) = server.send("GET", "/health", "").await;
+    let (status, _, body) = server.send("GET", "/health?fresh=1", "").await;
     assert_eq!((status, &body["status"]), (503, &json!("down")));
     assert_eq!(body["checks"]["store"]["detail"], "the store is away");
     server.stopped().await.unwrap();

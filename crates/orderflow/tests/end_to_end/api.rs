@@ -21,6 +21,29 @@ async fn a_wrong_order_is_refused_and_the_problem_names_the_field() {
         ("{\"customer_id\":".to_owned(), 400, ""),
         (String::new(), 400, ""),
         ("[]".to_owned(), 422, ""),
+        // The fields' values in their order are no object.
+        (
+            json!(["C1", [["P001", 1, 29.99]], "arr", 29.99]).to_string(),
+            422,
+            "",
+        ),
+        (
+            but(|o| o["items"][0] = json!(["P001", 2, 29.99])),
+            422,
+            "items[0]",
+        ),
+        (but(|o| o["items"] = json!([null])), 422, "items[0]"),
+        (but(|o| o["items"] = json!({})), 422, "items"),
+        (
+            but(|o| o["items"][0]["foo"] = json!(1)),
+            422,
+            "items[0].foo",
+        ),
+        (
+            format!("{{\"customer_id\":\"C2\",{}", &but(|_| ())[1..]),
+            422,
+            "customer_id",
+        ),
         (but(|o| o["items"] = json!([])), 422, "items"),
         (but(|o| o["items"] = json!("P001")), 422, "items"),
         (
@@ -87,8 +110,11 @@ async fn a_wrong_order_is_refused_and_the_problem_names_the_field() {
         let problem: Value = response.json().await.unwrap();
         assert_eq!(problem["status"], status, "{shown}");
         assert!(!problem["detail"].as_str().unwrap().is_empty(), "{shown}");
-        if !field.is_empty() {
+        if status == 422 {
             assert_eq!(problem["errors"][0]["field"], field, "{shown}: {problem}");
+        }
+        if status == 422 && field.is_empty() {
+            assert_eq!(problem["detail"], "the body must be an object", "{shown}");
         }
     }
     assert_eq!(
@@ -171,6 +197,7 @@ async fn unknown_ids_paths_and_methods_are_problems_and_lists_have_pages() {
         .await
         .unwrap();
     assert_eq!(delete.status(), 405);
+    assert_eq!(delete.headers()["allow"], "GET, HEAD, POST");
 
     shop.urls
         .when(Role::Inventory, "/inventory/C", |_| true)
@@ -188,13 +215,51 @@ async fn unknown_ids_paths_and_methods_are_problems_and_lists_have_pages() {
         (&second["items"][0]["product_id"], &second["next"]),
         (&json!("C"), &Value::Null)
     );
-    let (status, problem) = shop
-        .urls
-        .get(Role::Inventory, "/inventory?limit=zero")
-        .await;
+    for (role, path, parameter) in [
+        (Role::Inventory, "/inventory?limit=zero", "limit"),
+        (Role::Inventory, "/inventory?next=B", "next"),
+        (Role::Inventory, "/inventory/B?after=A", "after"),
+        (Role::Order, "/orders?status=PAID", "status"),
+        (Role::Order, "/orders/x?status=PAID", "status"),
+        (Role::Payment, "/payments?next=B", "next"),
+        (Role::Payment, "/payments/x?after=A", "after"),
+        (Role::Shipment, "/shipments?next=B", "next"),
+        (Role::Shipment, "/shipments/x?after=A", "after"),
+        (Role::Shipment, "/offsets?group=x", "group"),
+    ] {
+        let (status, problem) = shop.urls.get(role, path).await;
+        assert_eq!(
+            (status.as_u16(), &problem["errors"][0]["field"]),
+            (400, &json!(parameter)),
+            "{path}"
+        );
+    }
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_is_placed_only_by_a_request_that_is_all_understood() {
+    let shop = Running::start(ShopSettings::embedded(vec![product("P001", 100, 2999)])).await;
+    let orders = shop.urls.url(Role::Order, "/orders");
+    let body = but(|_| ());
+    let form = "application/x-www-form-urlencoded";
+    for (url, content_type, status) in [
+        (orders.clone(), form, 415),
+        (format!("{orders}?dry_run=true"), "application/json", 400),
+    ] {
+        let request = shop
+            .urls
+            .http
+            .post(&url)
+            .header("content-type", content_type);
+        let response = request.body(body.clone()).send().await.unwrap();
+        assert_eq!(response.status().as_u16(), status, "{url}");
+    }
+    let head = shop.urls.http.head(&orders).send().await.unwrap();
+    assert_eq!(head.status(), 200);
     assert_eq!(
-        (status.as_u16(), &problem["errors"][0]["field"]),
-        (400, &json!("limit"))
+        shop.urls.found(Role::Order, "/orders/").await["items"],
+        json!([])
     );
     shop.stop().await;
 }

@@ -50,6 +50,9 @@ async fn with_kafka_away_orders_are_taken_and_go_out_when_it_is_back() {
     }
     let (status, health) = shop.urls.get(Role::Order, "/health").await;
     assert_eq!(status, 200, "{health}");
+    assert_eq!(health["checks"]["kafka"]["status"], "down", "{health}");
+    let (status, problem) = shop.urls.get(Role::Order, "/offsets").await;
+    assert_eq!(status, 503, "{problem}");
     broker.start_node(1).await.unwrap();
     for id in placed {
         shop.urls

@@ -15,7 +15,7 @@ use warp::http::StatusCode;
 use warp::reply::Response;
 use warp::{Filter, Rejection};
 
-use super::json;
+use super::{get, json};
 use crate::store::StoreError;
 
 /// How long a check may take: a little more than the 2 s for which a store's server is looked for, since the store then
@@ -145,7 +145,7 @@ impl Health {
 
     /// GET /health. It takes any query parameters, for probes that add one to be sure of a fresh answer.
     pub fn route(self) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
-        warp::path!("health").and(warp::get()).then(move || {
+        warp::path!("health").and(get()).then(move || {
             let health = self.clone();
             async move { health.reply().await }
         })

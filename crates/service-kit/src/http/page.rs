@@ -1,11 +1,13 @@
 //! Lists, a page at a time: `{"items":[…],"next":…}`.
 
+use std::convert::Infallible;
 use std::fmt::Display;
 use std::str::FromStr;
 
 use serde::Serialize;
+use warp::Filter;
 
-use super::{Problem, Query};
+use super::{Problem, Query, query};
 
 /// Items of a page that does not say how many.
 const DEFAULT: usize = 50;
@@ -40,10 +42,18 @@ impl<T> Page<T> {
     }
 }
 
-impl Query {
-    /// Which page is asked for, or a 400 that names the parameter that is wrong.
-    pub fn page<Id: FromStr<Err: Display>>(&self) -> Result<PageRequest<Id>, Problem> {
-        let limit = match self.text("limit").map(str::parse) {
+/// Which page of a list is asked for, or a 400 that names the query parameter that is wrong.
+pub fn page<Id>()
+-> impl Filter<Extract = (Result<PageRequest<Id>, Problem>,), Error = Infallible> + Clone
+where
+    Id: FromStr<Err: Display> + Send,
+{
+    query(&["after", "limit"]).map(|query: Result<Query, Problem>| PageRequest::read(&query?))
+}
+
+impl<Id: FromStr<Err: Display>> PageRequest<Id> {
+    fn read(query: &Query) -> Result<Self, Problem> {
+        let limit = match query.text("limit").map(str::parse) {
             None => DEFAULT,
             Some(Ok(limit)) if (1..=MOST).contains(&limit) => limit,
             Some(_) => {
@@ -51,9 +61,9 @@ impl Query {
                 return Err(Problem::bad_parameter("limit", reason));
             }
         };
-        Ok(PageRequest {
+        Ok(Self {
             limit,
-            after: self.get("after")?,
+            after: query.get("after")?,
         })
     }
 }

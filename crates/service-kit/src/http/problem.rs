@@ -4,12 +4,15 @@ use std::fmt::Display;
 
 use serde::Serialize;
 use warp::Reply;
-use warp::http::header::RETRY_AFTER;
+use warp::http::header::{ACCEPT, ALLOW, HeaderName, RETRY_AFTER};
 use warp::http::{HeaderValue, StatusCode};
 use warp::reply::Response;
 
 use super::with_body;
 use crate::store::StoreError;
+
+/// How much of what a client has said is repeated to it.
+const MOST_REPEATED: usize = 64;
 
 /// Why a request was not done. As a reply: `application/problem+json` with `type`, `title`, `status`,
 /// `detail`, and `errors` where single fields are to blame.
@@ -18,6 +21,8 @@ pub struct Problem {
     status: StatusCode,
     detail: String,
     errors: Vec<FieldError>,
+    /// What the status wants said in a header of its own.
+    header: Option<(HeaderName, &'static str)>,
 }
 
 /// What is wrong with one field of a request.
@@ -45,7 +50,13 @@ impl Problem {
             status,
             detail: detail.to_string(),
             errors: Vec::new(),
+            header: None,
         }
+    }
+
+    fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.header = Some((name, value));
+        self
     }
 
     /// 400: the request cannot be read.
@@ -53,12 +64,12 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
-    /// 400: a query parameter cannot be read.
+    /// 400: a query parameter is wrong. The detail follows its name: "must be …".
     pub fn bad_parameter(name: &str, detail: impl Display) -> Self {
-        let errors = vec![FieldError::new(name, detail)];
+        let name = beginning(name);
         Self {
-            errors,
-            ..Self::bad_request(format!("the query parameter {name} cannot be read"))
+            errors: vec![FieldError::new(&name, &detail)],
+            ..Self::bad_request(format!("the query parameter {name} {detail}"))
         }
     }
 
@@ -67,12 +78,13 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, detail)
     }
 
-    /// 405: the path is there, but not for this method.
-    pub fn method_not_allowed() -> Self {
+    /// 405, with `Allow`: the path is there, but only for these methods.
+    pub fn method_not_allowed(allowed: &'static str) -> Self {
         Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
-            "this path does not answer this method",
+            format!("this path answers only {allowed}"),
         )
+        .with_header(ALLOW, allowed)
     }
 
     /// 408: the body did not come in time.
@@ -91,6 +103,18 @@ impl Problem {
             StatusCode::PAYLOAD_TOO_LARGE,
             format!("the body may have at most {limit} bytes"),
         )
+    }
+
+    /// 415, with `Accept`: the body is said to be of another type than JSON.
+    pub fn not_json_type(found: &str) -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            format!(
+                "the body must come as application/json and not as {:?}",
+                beginning(found)
+            ),
+        )
+        .with_header(ACCEPT, "application/json")
     }
 
     /// 422: the request can be read, but these fields are wrong.
@@ -117,7 +141,7 @@ impl Problem {
 
     /// 503, with `Retry-After`: something that is needed is away for now; nothing was done.
     pub fn unavailable(detail: impl Display) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_header(RETRY_AFTER, "1")
     }
 
     /// The status.
@@ -129,6 +153,15 @@ impl Problem {
     pub fn errors(&self) -> &[FieldError] {
         &self.errors
     }
+}
+
+/// The beginning of a text, with an ellipsis where more of it is left out.
+pub(super) fn beginning(text: &str) -> String {
+    let mut shown: String = text.chars().take(MOST_REPEATED).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    shown
 }
 
 impl From<StoreError> for Problem {
@@ -165,10 +198,9 @@ impl Reply for Problem {
         // Texts and a number always become JSON.
         let body = serde_json::to_vec(&wire).unwrap_or_default();
         let mut response = with_body(self.status, "application/problem+json", body);
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            response
-                .headers_mut()
-                .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some((name, value)) = self.header {
+            let value = HeaderValue::from_static(value);
+            response.headers_mut().insert(name, value);
         }
         response
     }

@@ -8,27 +8,40 @@ use warp::Filter;
 
 use super::Problem;
 
-/// The query parameters of a request. Those that nobody asks for are passed over.
+/// The query parameters of a request, all of them known.
 #[derive(Clone, Debug, Default)]
 pub struct Query {
     parameters: Vec<(String, String)>,
 }
 
-/// The query parameters of any request.
-pub fn query() -> impl Filter<Extract = (Query,), Error = Infallible> + Clone {
+/// The query parameters of a request, or a 400 that names the first that is none of `known`. One that was passed over
+/// would look as if it had been heeded.
+pub fn query(
+    known: &'static [&'static str],
+) -> impl Filter<Extract = (Result<Query, Problem>,), Error = Infallible> + Clone {
     let none = warp::any().map(String::new);
     warp::query::raw()
         .or(none)
         .unify()
-        .map(|raw: String| Query::parse(&raw))
+        .map(move |raw: String| Query::parse(&raw, known))
+}
+
+/// For paths without query parameters: nothing, or a 400 that names the first that is there.
+pub fn no_query() -> impl Filter<Extract = (Result<(), Problem>,), Error = Infallible> + Clone {
+    query(&[]).map(|query: Result<Query, Problem>| query.map(drop))
 }
 
 impl Query {
-    fn parse(raw: &str) -> Self {
-        Self {
-            parameters: form_urlencoded::parse(raw.as_bytes())
-                .into_owned()
-                .collect(),
+    fn parse(raw: &str, known: &[&str]) -> Result<Self, Problem> {
+        let parameters: Vec<(String, String)> = form_urlencoded::parse(raw.as_bytes())
+            .into_owned()
+            .collect();
+        match parameters
+            .iter()
+            .find(|(name, _)| !known.contains(&name.as_str()))
+        {
+            None => Ok(Self { parameters }),
+            Some((name, _)) => Err(Problem::bad_parameter(name, not_known(known))),
         }
     }
 
@@ -50,5 +63,13 @@ impl Query {
                 .map_err(|error: T::Err| Problem::bad_parameter(name, error))
         };
         self.text(name).map(parse).transpose()
+    }
+}
+
+fn not_known(known: &[&str]) -> String {
+    if known.is_empty() {
+        "is not known: this path has none".to_owned()
+    } else {
+        format!("is not known; the known ones are: {}", known.join(", "))
     }
 }
