@@ -105,11 +105,13 @@ pub enum ShopError {
     Telemetry(#[from] service_kit::telemetry::TelemetryError),
 }
 
+/// The groups by name; of a long list the beginning, since a cluster may have thousands.
 fn named(groups: &[String]) -> String {
-    if groups.is_empty() {
-        "none".to_owned()
-    } else {
-        groups.join(", ")
+    const MOST: usize = 10;
+    match groups.len() {
+        0 => "none".to_owned(),
+        all if all > MOST => format!("{} and {} more", groups[..MOST].join(", "), all - MOST),
+        _ => groups.join(", "),
     }
 }
 
@@ -255,5 +257,18 @@ async fn embedded_broker(wanted: SocketAddr) -> Result<Broker, BrokerError> {
             Broker::start(BrokerConfig::default()).await
         }
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::named;
+
+    #[test]
+    fn of_many_groups_the_first_are_named() {
+        let groups: Vec<String> = (0..12).map(|group| group.to_string()).collect();
+        assert_eq!(named(&[]), "none");
+        assert_eq!(named(&groups[..10]), "0, 1, 2, 3, 4, 5, 6, 7, 8, 9");
+        assert_eq!(named(&groups), "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more");
     }
 }

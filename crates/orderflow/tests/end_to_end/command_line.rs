@@ -49,15 +49,6 @@ fn two_stores_are_one_too_many() {
     );
 }
 
-#[test]
-fn a_product_that_is_twice_in_the_stock_is_refused() {
-    let mut command = orderflow(&["serve", "inventory", "--embedded-store"]);
-    let output = command.env("STOCK", "P001:1:2,P001:3:2").output().unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{told}");
-    assert!(told.contains("P001 is there twice"), "{told}");
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_offsets_of_a_group_that_is_not_there_are_an_error() {
     let settings = ShopSettings::embedded(vec![product("P001", 100, 2999)]);

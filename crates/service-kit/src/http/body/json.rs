@@ -5,18 +5,20 @@
 //! somebody who writes a request by hand wants, so a body is read by a deserializer of its own. It asks the same types,
 //! and so `contracts::Item` is strict in a request and tolerant in an event.
 
-use std::fmt::{self, Display};
+mod wrong;
+
+use std::fmt;
 
 use serde::de::value::StrDeserializer;
 use serde::de::{
-    self, Deserialize, DeserializeSeed, Deserializer, Expected, IntoDeserializer, MapAccess,
-    SeqAccess, Unexpected, Visitor,
+    self, Deserialize, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess,
+    Unexpected, Visitor,
 };
 use serde::forward_to_deserialize_any;
 use serde_json::Number;
 use serde_json::value::RawValue;
 
-use crate::http::problem::{FieldError, beginning};
+use wrong::{Segment, Wrong};
 
 /// How deep arrays and objects may lie in one another. A type that takes any JSON would otherwise be read until the
 /// stack is used up.
@@ -311,109 +313,6 @@ impl<'de> Deserialize<'de> for Fields<'de> {
         }
 
         deserializer.deserialize_map(Read)
-    }
-}
-
-/// What is wrong with the body, and where.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Wrong {
-    /// From the inside out.
-    path: Vec<Segment>,
-    detail: String,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Segment {
-    Name(String),
-    Index(usize),
-}
-
-impl Segment {
-    fn name(name: &str) -> Self {
-        Self::Name(beginning(name))
-    }
-}
-
-impl Wrong {
-    fn here(detail: impl Display) -> Self {
-        Self {
-            path: Vec::new(),
-            detail: detail.to_string(),
-        }
-    }
-
-    fn at(name: &str, detail: impl Display) -> Self {
-        Self::here(detail).inside(Segment::name(name))
-    }
-
-    fn inside(mut self, segment: Segment) -> Self {
-        self.path.push(segment);
-        self
-    }
-}
-
-impl From<Wrong> for FieldError {
-    fn from(wrong: Wrong) -> Self {
-        let mut path = String::new();
-        for segment in wrong.path.iter().rev() {
-            match segment {
-                Segment::Index(index) => path.push_str(&format!("[{index}]")),
-                Segment::Name(name) if path.is_empty() => path.push_str(name),
-                Segment::Name(name) => path.extend([".", name]),
-            }
-        }
-        Self::new(path, wrong.detail)
-    }
-}
-
-impl Display for Wrong {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.detail)
-    }
-}
-
-impl std::error::Error for Wrong {}
-
-/// Each in words that follow the name of the field.
-impl de::Error for Wrong {
-    fn custom<T: Display>(detail: T) -> Self {
-        Self::here(detail)
-    }
-
-    fn invalid_type(_found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        let expected = expected.to_string();
-        let said = match expected.as_str() {
-            "u8" | "u16" | "u32" | "u64" | "u128" | "usize" => "a whole number, 0 or more",
-            "i8" | "i16" | "i32" | "i64" | "i128" | "isize" => "a whole number",
-            "f32" | "f64" => "a number",
-            "unit" => "null",
-            other => other,
-        };
-        Self::here(format!("must be {said}"))
-    }
-
-    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::invalid_type(found, expected)
-    }
-
-    fn invalid_length(length: usize, _expected: &dyn Expected) -> Self {
-        Self::here(format!("must not have {length} elements"))
-    }
-
-    fn unknown_variant(_variant: &str, expected: &'static [&'static str]) -> Self {
-        Self::here(format!("must be one of {}", expected.join(", ")))
-    }
-
-    fn unknown_field(name: &str, _expected: &'static [&'static str]) -> Self {
-        Self::at(name, "is not known")
-    }
-
-    fn missing_field(name: &'static str) -> Self {
-        Self::at(name, "is missing")
-    }
-
-    fn duplicate_field(name: &'static str) -> Self {
-        Self::at(name, "must be there only once")
     }
 }
 
