@@ -79,11 +79,14 @@ impl Remedy {
             | WireError::Connect { .. }
             | WireError::RequestTimeout { .. }
             | WireError::Disconnected { .. } => Self::RefreshMetadata,
-            // The broker may be about to stop. (Or the port is not for TLS: then the caller's time runs out on this error.)
+            // The broker may be about to stop.
             WireError::Tls { problem, .. } if problem.may_pass() => Self::RefreshMetadata,
+            // The broker is spared for as long as it asks (KIP-219), and is as good as before then.
+            WireError::Throttled { .. } => Self::Retry,
             // Neither a certificate nor a password changes by itself. Java's client gives up as well.
             WireError::Tls { .. }
             | WireError::Authentication { .. }
+            | WireError::SaslExpected { .. }
             | WireError::MechanismNotOffered { .. }
             | WireError::Sasl { .. } => Self::Fatal,
             // Another attempt gets the same bytes and the same answer.
@@ -146,8 +149,11 @@ impl ProduceVerdict {
     /// A request that failed as a whole. The idempotent producer may always repeat it; the delivery timeout ends that.
     pub(crate) fn of_wire(error: &WireError) -> Self {
         Self::Retry {
-            // If no version was agreed on, nothing was sent. Of all else only the answer is known to be missing.
-            maybe_written: !matches!(error, WireError::UnsupportedVersion { .. }),
+            // If no version was agreed on, or the broker was to be spared, nothing was sent. Of all else only the answer is known to be missing.
+            maybe_written: !matches!(
+                error,
+                WireError::UnsupportedVersion { .. } | WireError::Throttled { .. }
+            ),
         }
     }
 
@@ -345,6 +351,7 @@ pub(crate) fn of_authentication(error: &WireError) -> bool {
     match error {
         WireError::Tls { problem, .. } => !problem.may_pass(),
         WireError::Authentication { .. }
+        | WireError::SaslExpected { .. }
         | WireError::MechanismNotOffered { .. }
         | WireError::Sasl { .. } => true,
         _ => false,

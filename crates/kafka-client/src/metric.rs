@@ -6,7 +6,7 @@
 //! | [`REQUEST_DURATION`] | histogram, seconds | `api`, `broker` | from a request to its answer or failure |
 //! | [`REQUEST_ERRORS`] | counter | `api`, `broker` | requests that got no answer |
 //! | [`CONNECTIONS`] | counter | `broker` | connections opened |
-//! | [`THROTTLE`] | histogram, seconds | `api` | how long a broker asked to be spared (KIP-219) |
+//! | [`THROTTLE`] | histogram, seconds | `api` | how long a broker asked to be spared (KIP-219), any of its answers |
 //! | [`PRODUCED_RECORDS`], [`PRODUCED_BYTES`] | counter | `topic` | acknowledged; bytes as on the wire, compressed |
 //! | [`PRODUCED_BATCH_BYTES`], [`PRODUCED_BATCH_RECORDS`] | histogram | `topic` | size of an acknowledged batch |
 //! | [`PRODUCE_RETRIES`] | counter | `topic` | batches that have to be sent again |
@@ -19,16 +19,13 @@
 //! | [`STALLS`] | counter | `topic`, `partition` | partitions that did not move and were started anew |
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use kafka_wire::batch::BatchHeader;
-pub use kafka_wire::metric::{CONNECTIONS, REQUEST_DURATION, REQUEST_ERRORS};
+pub use kafka_wire::metric::{CONNECTIONS, REQUEST_DURATION, REQUEST_ERRORS, THROTTLE};
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
 use crate::topic_partition::TopicPartition;
 
-/// See the [table](self).
-pub const THROTTLE: &str = "kafka_throttle_seconds";
 /// See the [table](self).
 pub const PRODUCED_RECORDS: &str = "kafka_producer_records_total";
 /// See the [table](self).
@@ -95,11 +92,6 @@ pub fn describe() {
     describe_counter!(REBALANCES, "generations that this member came to be in");
     describe_gauge!(ASSIGNED, "partitions held");
     describe_counter!(STALLS, "partitions that did not move and were started anew");
-}
-
-/// Notes that a broker asked to be spared.
-pub(crate) fn throttled(api: &'static str, time: Duration) {
-    metrics::histogram!(THROTTLE, "api" => api).record(time);
 }
 
 /// Notes an acknowledged batch.

@@ -17,11 +17,12 @@ use rskafka::protocol::primitives::Int16;
 use rskafka::protocol::traits::{ReadError, WriteError};
 
 use crate::shape::{self, Shaped};
+use crate::throttle::Throttled;
 
 /// A request that a [`Connection`](crate::Connection) can carry, and the response that answers it.
 pub trait ApiRequest: Encodable + Send + Sync + 'static {
     /// What the broker answers.
-    type Response: Decodable + Shaped + Send + 'static;
+    type Response: Decodable + Shaped + Throttled + Send + 'static;
     /// The API key.
     const KEY: i16;
     /// The API's name as Kafka spells it.

@@ -2,23 +2,26 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
 
 use rskafka::messenger::Messenger;
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
+use tokio::sync::{MutexGuard, OnceCell};
 use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
 
 use crate::api::{ApiRequest, Carried};
+use crate::closing::Closing;
+use crate::diagnosis;
 use crate::error::WireError;
 use crate::metric;
 use crate::sasl;
 use crate::security::{Sasl, Security};
 use crate::stream::{self, Transport, WireStream};
+use crate::throttle::{Throttle, Throttled as _, Turn};
 use crate::tls::{self, TlsProblem};
 use crate::versions;
 
@@ -60,12 +63,14 @@ impl Default for ConnectOptions {
 pub struct Connection {
     messenger: Messenger<WireStream>,
     closing: Arc<Closing>,
+    throttle: Throttle,
     address: Arc<str>,
-    request_timeout: Duration,
-    authenticated: bool,
+    options: ConnectOptions,
     session: Option<Session>,
     /// Whether a request was answered, beside those of opening the connection.
     answered: AtomicBool,
+    /// The mechanisms that the listener offers, if it wants SASL and the client has none; found out when it hangs up.
+    wanted_sasl: OnceCell<Option<Vec<String>>>,
 }
 
 impl Connection {
@@ -105,7 +110,10 @@ impl Connection {
         // With the delay a request of more than one segment waits for the peer's delayed ACK: 40 ms on Linux.
         tcp.set_nodelay(true).map_err(refused)?;
         let transport = match security.tls() {
-            Some(config) => Transport::Tls(Box::new(tls::connect(tcp, config, &address).await?)),
+            Some(config) => match tls::connect(tcp, config, &address).await {
+                Ok(stream) => Transport::Tls(Box::new(stream)),
+                Err(error) => return Err(explain_tls(error, &options.client_id).await),
+            },
             None => Transport::Plain(tcp),
         };
         // The deadline is kept here and not by the Messenger, whose own timeout leaves the connection in use.
@@ -114,10 +122,12 @@ impl Connection {
             options.max_response_bytes,
             Arc::clone(&options.client_id),
         );
-        versions::agree(&mut messenger).await.map_err(|e| {
+        let throttle = Throttle::new();
+        let agreed = versions::agree(&mut messenger).await.map_err(|e| {
             let error = WireError::from_sync_versions(e, &address);
             closing.explain(error, security.tls().is_some())
         })?;
+        throttle.note("ApiVersions", agreed.throttle_time_ms);
         let mut session = None;
         if let Some(sasl) = security.sasl() {
             let lifetime = sasl::authenticate(&messenger, sasl, &address).await?;
@@ -128,11 +138,12 @@ impl Connection {
         Ok(Self {
             messenger,
             closing,
+            throttle,
             address,
-            request_timeout: options.request_timeout,
-            authenticated: security.sasl().is_some(),
+            options: options.clone(),
             session,
             answered: AtomicBool::new(false),
+            wanted_sasl: OnceCell::new(),
         })
     }
 
@@ -143,7 +154,7 @@ impl Connection {
 
     /// Whether the connection has ended. It never comes back: open another.
     pub fn is_closed(&self) -> bool {
-        self.closing.reason.get().is_some()
+        self.closing.reason().is_some()
     }
 
     /// Returns once the connection has ended.
@@ -162,7 +173,8 @@ impl Connection {
     ///
     /// See [`Connection::request_within`].
     pub async fn request<R: ApiRequest>(&self, request: R) -> Result<R::Response, WireError> {
-        self.request_within(request, self.request_timeout).await
+        self.request_within(request, self.options.request_timeout)
+            .await
     }
 
     /// Sends a request and returns the broker's answer, or an error after `deadline`.
@@ -170,11 +182,14 @@ impl Connection {
     /// A broker answers in order, so a request that missed its deadline says that all behind it will too: the connection
     /// is closed. For requests that the broker holds back on purpose (Fetch, JoinGroup) add that time to the deadline.
     ///
+    /// Where the broker has asked to be spared (KIP-219), the request is sent once that time is over, and the deadline counts meanwhile.
+    ///
     /// # Errors
     ///
-    /// [`WireError::RequestTimeout`] after the deadline, [`WireError::Disconnected`] when the connection ended first,
+    /// [`WireError::RequestTimeout`] after the deadline, [`WireError::Throttled`] if it was not even sent by then,
+    /// [`WireError::SaslExpected`] when the listener is one for SASL and the client has none, [`WireError::Disconnected`] when the connection ended first,
     /// [`WireError::UnsupportedVersion`] before anything is sent, [`WireError::Malformed`] when the answer cannot be
-    /// read. After all but `UnsupportedVersion` the connection is closed.
+    /// read. After all but `UnsupportedVersion` and `Throttled` the connection is closed.
     pub async fn request_within<R: ApiRequest>(
         &self,
         request: R,
@@ -202,44 +217,63 @@ impl Connection {
         request: R,
         deadline: Duration,
     ) -> Result<R::Response, WireError> {
-        if let Some(reason) = self.closing.reason.get() {
+        if let Some(reason) = self.closing.reason() {
             return Err(self.disconnected(reason));
         }
-        let result = tokio::select! {
-            biased; // The request is polled first: the order of first polls is the order on the wire.
-            answered = self.carry(request) => match answered {
-                Ok(answer) => {
-                    self.answered.store(true, Ordering::Relaxed);
-                    return Ok(answer);
-                }
-                Err(e) => Err(self.explain(e)),
-            },
-            reason = self.closing.wait() => Err(self.explain(self.disconnected(reason))),
-            () = tokio::time::sleep(deadline) => Err(WireError::RequestTimeout {
+        let mut overdue = pin!(tokio::time::sleep(deadline));
+        let turn = tokio::select! {
+            biased; // Where nobody waits, the request below has its first poll in this one.
+            turn = self.throttle.wait() => turn,
+            reason = self.closing.wait() => return Err(self.disconnected(reason)),
+            () = &mut overdue => return Err(WireError::Throttled {
                 address: Arc::clone(&self.address),
                 api: R::NAME,
                 after: deadline,
             }),
         };
-        result.inspect_err(|e| {
-            if !e.leaves_connection_usable() {
-                self.closing.close(&e.to_string());
-            }
-        })
+        let error = tokio::select! {
+            biased; // The request is polled first: the order of first polls is the order on the wire.
+            answered = self.carry(request, turn) => match answered {
+                Ok(answer) => {
+                    self.answered.store(true, Ordering::Relaxed);
+                    self.throttle.note(R::NAME, answer.throttle_time_ms());
+                    return Ok(answer);
+                }
+                Err(e) => e,
+            },
+            reason = self.closing.wait() => self.disconnected(reason),
+            () = &mut overdue => WireError::RequestTimeout {
+                address: Arc::clone(&self.address),
+                api: R::NAME,
+                after: deadline,
+            },
+        };
+        if !error.leaves_connection_usable() {
+            self.closing.close(&error.to_string());
+        }
+        tokio::select! {
+            error = self.explain(error.clone()) => Err(error),
+            () = &mut overdue => Err(error),
+        }
     }
 
     /// Sends and waits for the answer, behind the authentication that may be due.
-    async fn carry<R: ApiRequest>(&self, request: R) -> Result<R::Response, WireError> {
+    async fn carry<R: ApiRequest>(
+        &self,
+        request: R,
+        turn: Option<Turn<'_>>,
+    ) -> Result<R::Response, WireError> {
         let mut answer = pin!(self.messenger.request(Carried(request)));
         let mut answered = Poll::Pending;
-        if let Some(session) = &self.session {
+        if turn.is_some() || self.session.is_some() {
             // Held until the request is on its way: the next one comes behind it, and a renewal between the two.
-            let mut renew_at = session.renew_at.lock().await;
-            if renew_at.is_some_and(|at| Instant::now() >= at) {
-                *renew_at = self.renew(session).await?;
-            }
+            let _renewed = match &self.session {
+                Some(session) => Some(self.renewed(session).await?),
+                None => None,
+            };
             answered = poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await;
         }
+        drop(turn);
         let answered = match answered {
             Poll::Ready(answered) => answered,
             Poll::Pending => answer.await,
@@ -248,6 +282,18 @@ impl Connection {
             Ok(answer) => Ok(answer.0),
             Err(e) => Err(WireError::from_request(e, &self.address, R::NAME)),
         }
+    }
+
+    /// Authenticates again if that is due. Nobody else does, or sends, until this is dropped.
+    async fn renewed<'a>(
+        &self,
+        session: &'a Session,
+    ) -> Result<MutexGuard<'a, Option<Instant>>, WireError> {
+        let mut renew_at = session.renew_at.lock().await;
+        if renew_at.is_some_and(|at| Instant::now() >= at) {
+            *renew_at = self.renew(session).await?;
+        }
+        Ok(renew_at)
     }
 
     /// Authenticates again. What is under way is answered first; the broker takes nothing else in between.
@@ -268,14 +314,39 @@ impl Connection {
     }
 
     /// A listener for SASL talks about versions with everybody, and hangs up on whoever then asks for anything else.
-    fn explain(&self, mut error: WireError) -> WireError {
-        if let WireError::Disconnected { reason, .. } = &mut error
-            && !self.authenticated
-            && !self.answered.load(Ordering::Relaxed)
-        {
-            reason.push_str("; no request was answered, so the listener may be one for SASL");
+    async fn explain(&self, error: WireError) -> WireError {
+        let WireError::Disconnected { address, reason } = error else {
+            return error;
+        };
+        let may_want_sasl =
+            self.options.security.sasl().is_none() && !self.answered.load(Ordering::Relaxed);
+        if !may_want_sasl {
+            return WireError::Disconnected { address, reason };
         }
-        error
+        let ask = || diagnosis::sasl_mechanisms(&self.address, &self.options);
+        match self.wanted_sasl.get_or_init(ask).await {
+            Some(offered) => WireError::SaslExpected {
+                address,
+                offered: offered.clone(),
+            },
+            None => WireError::Disconnected { address, reason },
+        }
+    }
+}
+
+/// A listener for plaintext takes the first bytes of a handshake for the length of a huge request, and hangs up on it.
+async fn explain_tls(error: WireError, client_id: &Arc<str>) -> WireError {
+    match error {
+        WireError::Tls {
+            address,
+            problem: TlsProblem::HungUp,
+            reason,
+        } if diagnosis::speaks_plaintext(&address, client_id).await => WireError::Tls {
+            address,
+            problem: TlsProblem::NotTls,
+            reason: format!("{reason}; the port answers plaintext"),
+        },
+        other => other,
     }
 }
 
@@ -310,57 +381,6 @@ impl Drop for CloseOnDrop<'_> {
     fn drop(&mut self) {
         if let Some(closing) = self.0 {
             closing.close("authenticating again was broken off");
-        }
-    }
-}
-
-/// The end of a connection, and why; shared by the connection and its stream.
-#[derive(Debug, Default)]
-pub(crate) struct Closing {
-    reason: OnceLock<String>,
-    notify: Notify,
-    /// What is wrong with TLS, if that is why.
-    tls: OnceLock<(TlsProblem, String)>,
-}
-
-impl Closing {
-    /// The first reason stays.
-    pub(crate) fn close(&self, reason: &str) {
-        if self.reason.set(reason.to_owned()).is_ok() {
-            self.notify.notify_waiters();
-        }
-    }
-
-    pub(crate) fn note_tls(&self, problem: TlsProblem, reason: &str) {
-        // The first stays: what comes later follows from it.
-        let _ = self.tls.set((problem, reason.to_owned()));
-    }
-
-    /// Says more about an error of the very first request, whose causes are known to this and not to the Messenger.
-    fn explain(&self, error: WireError, encrypted: bool) -> WireError {
-        match (error, self.tls.get()) {
-            (WireError::Disconnected { address, .. }, Some((problem, reason))) => WireError::Tls {
-                address,
-                problem: *problem,
-                reason: reason.clone(),
-            },
-            (WireError::Disconnected { address, reason }, None) if !encrypted => {
-                WireError::Disconnected {
-                    address,
-                    reason: format!("{reason}; nothing was answered, so the port may be for TLS"),
-                }
-            }
-            (error, _) => error,
-        }
-    }
-
-    async fn wait(&self) -> &str {
-        loop {
-            let notified = self.notify.notified();
-            if let Some(reason) = self.reason.get() {
-                return reason;
-            }
-            notified.await;
         }
     }
 }

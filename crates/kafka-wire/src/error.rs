@@ -40,6 +40,16 @@ pub enum WireError {
         /// The deadline it missed.
         after: Duration,
     },
+    /// The broker had asked to be spared for longer than the request had time. It was not sent, and the connection stays (KIP-219).
+    #[error("{address} is to be spared for longer than {api} may wait ({after:?})")]
+    Throttled {
+        /// Which broker.
+        address: Arc<str>,
+        /// Which request.
+        api: &'static str,
+        /// The request's deadline.
+        after: Duration,
+    },
     /// The connection ended. A request that was under way may or may not have been carried out.
     #[error("connection to {address} is closed: {reason}")]
     Disconnected {
@@ -96,6 +106,14 @@ pub enum WireError {
         /// Those that the broker offers, by name.
         offered: Vec<String>,
     },
+    /// The listener is one for SASL, and the client is configured without it.
+    #[error("{address} wants SASL ({}), and the client is configured without it", offered.join(", "))]
+    SaslExpected {
+        /// Which broker.
+        address: Arc<str>,
+        /// The mechanisms that the broker offers, by name.
+        offered: Vec<String>,
+    },
     /// The SASL exchange broke off for another reason than wrong credentials.
     #[error("{mechanism} with {address} failed: {reason}")]
     Sasl {
@@ -146,6 +164,9 @@ impl WireError {
 
     /// Whether the connection that gave this error can carry further requests.
     pub fn leaves_connection_usable(&self) -> bool {
-        matches!(self, Self::UnsupportedVersion { .. })
+        matches!(
+            self,
+            Self::UnsupportedVersion { .. } | Self::Throttled { .. }
+        )
     }
 }

@@ -14,14 +14,17 @@
 
 pub mod api;
 pub mod batch;
+mod closing;
 pub mod compression;
 mod connection;
+mod diagnosis;
 mod error;
 pub mod metric;
 mod sasl;
 mod security;
 pub mod shape;
 mod stream;
+mod throttle;
 mod tls;
 mod varint;
 mod versions;
@@ -30,6 +33,7 @@ pub use api::ApiRequest;
 pub use connection::{ConnectOptions, Connection};
 pub use error::WireError;
 pub use security::{Sasl, SaslMechanism, Security};
+pub use throttle::Throttled;
 pub use tls::TlsProblem;
 
 /// TLS: the configuration and the provider of cryptography are the caller's.

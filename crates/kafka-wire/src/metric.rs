@@ -9,3 +9,6 @@ pub const REQUEST_ERRORS: &str = "kafka_request_errors_total";
 
 /// Connections opened, by `broker`.
 pub const CONNECTIONS: &str = "kafka_connections_opened_total";
+
+/// Seconds for which brokers asked to be spared (KIP-219), a histogram by `api`: the one whose answer said so.
+pub const THROTTLE: &str = "kafka_throttle_seconds";

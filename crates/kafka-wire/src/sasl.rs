@@ -76,7 +76,12 @@ impl Exchange<'_> {
         let name = self.mechanism.name();
         let request =
             SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(name));
-        let answer = self.request(request).await?;
+        let without_sasl = || self.failed("the listener does not use SASL".to_owned());
+        let answer = match self.request(request).await {
+            // A broker that does not know the request at all has no listener for it.
+            Err(WireError::UnsupportedVersion { .. }) => return Err(without_sasl()),
+            answered => answered?,
+        };
         match ResponseError::try_from_code(answer.error_code) {
             None => Ok(()),
             Some(ResponseError::UnsupportedSaslMechanism) => Err(WireError::MechanismNotOffered {
@@ -84,9 +89,7 @@ impl Exchange<'_> {
                 mechanism: self.mechanism,
                 offered: answer.mechanisms.iter().map(|m| m.to_string()).collect(),
             }),
-            Some(ResponseError::IllegalSaslState) => {
-                Err(self.failed("the listener does not use SASL".to_owned()))
-            }
+            Some(ResponseError::IllegalSaslState) => Err(without_sasl()),
             Some(code) => Err(self.failed(code.to_string())),
         }
     }

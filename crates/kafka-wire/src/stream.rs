@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, BufStream, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use crate::connection::Closing;
+use crate::closing::Closing;
 use crate::tls::{self, TlsProblem};
 
 /// Small requests and their four-byte length leave in one write; larger ones bypass the buffer.

@@ -13,9 +13,18 @@ use rskafka::protocol::primitives::{CompactString, Int16, TaggedFields};
 
 use crate::stream::WireStream;
 
+/// What a broker says beside the versions.
+#[derive(Debug)]
+pub(crate) struct Agreed {
+    /// For how many milliseconds it wants to be spared (KIP-219); 0 for not at all.
+    pub(crate) throttle_time_ms: i32,
+}
+
 /// Asks for the versions, in lower and lower versions of the question until the broker understands it, and has the
 /// messenger use them.
-pub(crate) async fn agree(messenger: &mut Messenger<WireStream>) -> Result<(), SyncVersionsError> {
+pub(crate) async fn agree(
+    messenger: &mut Messenger<WireStream>,
+) -> Result<Agreed, SyncVersionsError> {
     let asked = ApiVersionsRequest::API_VERSION_RANGE;
     for highest in (asked.min().0.0..=asked.max().0.0).rev() {
         let range = ApiVersionRange::new(asked.min(), ApiVersion(Int16(highest)));
@@ -27,8 +36,9 @@ pub(crate) async fn agree(messenger: &mut Messenger<WireStream>) -> Result<(), S
         };
         match messenger.request(question).await {
             Ok(answer) if answer.error_code.is_none() => {
+                let throttle_time_ms = answer.throttle_time_ms.map_or(0, |ms| ms.0);
                 messenger.override_version_ranges(ranges(answer)?);
-                return Ok(());
+                return Ok(Agreed { throttle_time_ms });
             }
             Ok(answer) => {
                 tracing::debug!(code = ?answer.error_code, highest, "the broker refuses this version of ApiVersions");

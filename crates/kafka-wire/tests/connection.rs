@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
 use kafka_wire::messages::api_versions_response::ApiVersion;
@@ -23,6 +23,8 @@ const API_VERSIONS: i16 = 18;
 #[derive(Clone, Copy)]
 enum Behaviour {
     Answer,
+    /// With so many milliseconds of throttle, and one less in each answer of the connection.
+    Throttle(i32),
     StaySilent,
     HangUp,
     SendGarbage,
@@ -52,6 +54,7 @@ async fn broker_speaking(behaviour: Behaviour, versions: Vec<(i16, i16, i16)>) -
 }
 
 async fn serve(mut stream: TcpStream, behaviour: Behaviour, versions: Vec<(i16, i16, i16)>) {
+    let mut answered = 0;
     while let Ok(length) = stream.read_u32().await {
         let mut frame = vec![0; length as usize];
         stream.read_exact(&mut frame).await.unwrap();
@@ -82,8 +85,13 @@ async fn serve(mut stream: TcpStream, behaviour: Behaviour, versions: Vec<(i16, 
         match behaviour {
             // The answer carries the request's generation, so that a mix-up shows.
             Behaviour::Answer => {
-                let response =
-                    HeartbeatResponse::default().with_throttle_time_ms(request.generation_id);
+                let generation = i16::try_from(request.generation_id).unwrap();
+                let response = HeartbeatResponse::default().with_error_code(generation);
+                answer(&mut stream, header.correlation_id, &response, version).await;
+            }
+            Behaviour::Throttle(ms) => {
+                let response = HeartbeatResponse::default().with_throttle_time_ms(ms - answered);
+                answered += 1;
                 answer(&mut stream, header.correlation_id, &response, version).await;
             }
             Behaviour::StaySilent => {}
@@ -136,11 +144,8 @@ async fn requests_are_pipelined_and_each_gets_its_own_answer() {
     let requests = (0..100).map(|generation| {
         let connection = Arc::clone(&connection);
         tokio::spawn(async move {
-            connection
-                .request(heartbeat(generation))
-                .await
-                .unwrap()
-                .throttle_time_ms
+            let answer = connection.request(heartbeat(generation)).await.unwrap();
+            i32::from(answer.error_code)
         })
     });
     for (request, expected) in requests.collect::<Vec<_>>().into_iter().zip(0..) {
@@ -182,6 +187,46 @@ async fn a_missed_deadline_names_broker_and_api_and_ends_the_connection() {
         connection.request(heartbeat(3)).await,
         Err(WireError::Disconnected { .. })
     ));
+}
+
+#[tokio::test]
+async fn a_broker_is_spared_for_as_long_as_it_asks() {
+    let address = broker(Behaviour::Throttle(60)).await;
+    let connection = Connection::open(&address, &options()).await.unwrap();
+    let began = Instant::now();
+    let mut asked = Duration::ZERO;
+    for _ in 0..3 {
+        let answer = connection.request(heartbeat(1)).await.unwrap();
+        assert!(began.elapsed() >= asked);
+        asked += Duration::from_millis(u64::try_from(answer.throttle_time_ms).unwrap());
+    }
+    assert_eq!(asked, Duration::from_millis(60 + 59 + 58));
+}
+
+#[tokio::test]
+async fn a_request_that_cannot_wait_for_so_long_is_not_sent_and_the_connection_stays() {
+    let address = broker(Behaviour::Throttle(3_600_000)).await;
+    let connection = Connection::open(&address, &options()).await.unwrap();
+    connection.request(heartbeat(1)).await.unwrap();
+    let error = connection
+        .request_within(heartbeat(2), Duration::from_millis(50))
+        .await
+        .unwrap_err();
+    let throttled = matches!(
+        error,
+        WireError::Throttled {
+            api: "Heartbeat",
+            ..
+        }
+    );
+    assert!(throttled, "{error}");
+    assert!(error.to_string().contains(&address), "{error}");
+    assert!(!connection.is_closed());
+    // Whoever waits learns of the end of the connection at once.
+    let waiting = connection.request(heartbeat(3));
+    let ending = async { connection.close("the test ends it") };
+    let (waited, ()) = tokio::join!(biased; waiting, ending);
+    assert!(matches!(waited, Err(WireError::Disconnected { .. })));
 }
 
 #[tokio::test]

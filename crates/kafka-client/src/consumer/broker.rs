@@ -20,7 +20,6 @@ use super::fetcher::{BrokerSlots, Shared, sleep_until};
 use super::request::{self, Pick, Received};
 use crate::backoff::Backoff;
 use crate::error::{ClientError, Remedy};
-use crate::metric;
 
 /// How long the broker may hold a poll that does not cover all partitions.
 const SHORT_WAIT: Duration = Duration::from_millis(10);
@@ -148,9 +147,6 @@ impl BrokerTask {
                 lane.connection = connection;
                 lane.backoff.reset();
                 let throttle = u64::try_from(response.throttle_time_ms).unwrap_or(0);
-                if throttle > 0 {
-                    metric::throttled("Fetch", Duration::from_millis(throttle));
-                }
                 lane.not_before =
                     (throttle > 0).then(|| Instant::now() + Duration::from_millis(throttle));
                 let received = request::receive(&self.shared, self.node, &picks, response);

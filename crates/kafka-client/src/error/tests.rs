@@ -130,12 +130,20 @@ fn a_lost_answer_may_be_one_to_a_batch_that_was_written() {
         ProduceVerdict::Retry { maybe_written }
     );
     let api = "Produce";
-    let unsent = WireError::UnsupportedVersion { address, api };
-    let maybe_written = false;
-    assert_eq!(
-        ProduceVerdict::of_wire(&unsent),
-        ProduceVerdict::Retry { maybe_written }
-    );
+    let throttled = WireError::Throttled {
+        address: Arc::clone(&address),
+        api,
+        after: Duration::from_secs(1),
+    };
+    // A broker that is to be spared is neither gone nor the wrong one.
+    assert_eq!(Remedy::of_wire(&throttled), Remedy::Retry);
+    for unsent in [WireError::UnsupportedVersion { address, api }, throttled] {
+        let maybe_written = false;
+        assert_eq!(
+            ProduceVerdict::of_wire(&unsent),
+            ProduceVerdict::Retry { maybe_written }
+        );
+    }
 }
 
 #[test]

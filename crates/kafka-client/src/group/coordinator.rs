@@ -61,7 +61,8 @@ impl Coordinator {
             .inspect_err(|_| self.forget(node))?;
         let answer = connection.request_within(request, deadline).await;
         Ok(answer.inspect_err(|e| {
-            if Remedy::of_wire(e) != Remedy::Fatal {
+            // One that is to be spared for a while is still the coordinator.
+            if !matches!(Remedy::of_wire(e), Remedy::Fatal | Remedy::Retry) {
                 self.forget(node);
             }
         })?)

@@ -28,7 +28,6 @@ use super::turn;
 use crate::backoff::Backoff;
 use crate::cluster::Purpose;
 use crate::error::{ClientError, ProduceVerdict};
-use crate::metric;
 
 type Connecting = Pin<Box<dyn Future<Output = Result<Arc<Connection>, ClientError>> + Send>>;
 type InFlight = Pin<Box<dyn Future<Output = Landing> + Send>>;
@@ -325,7 +324,6 @@ impl Sender {
             Ok(response) => {
                 if let Ok(throttle @ 1..) = u64::try_from(response.throttle_time_ms) {
                     let throttle = std::time::Duration::from_millis(throttle);
-                    metric::throttled("Produce", throttle);
                     let until = Instant::now() + throttle;
                     self.throttled_until = self.throttled_until.max(Some(until));
                 }

@@ -1,19 +1,20 @@
 //! The secured listeners of a real Kafka: those of deploy/testbed, whose variables name them.
 
 use std::fs;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use kafka_client::rustls::RootCertStore;
 use kafka_client::rustls::pki_types::CertificateDer;
 use kafka_client::rustls::pki_types::pem::PemObject;
-use kafka_client::rustls::{ClientConfig as TlsConfig, RootCertStore};
 use kafka_client::{
-    Client, ClientConfig, ClientError, GroupConfig, GroupEvent, NewTopic, OffsetReset,
-    ProducerConfig, ProducerRecord, Sasl, SaslMechanism, Security, TlsProblem, WireError,
+    ClientError, GroupConfig, GroupEvent, NewTopic, OffsetReset, ProducerConfig, ProducerRecord,
+    Sasl, SaslMechanism, Security, TlsProblem, WireError,
 };
 use kafka_wire::messages::DescribeClusterRequest;
 use kafka_wire::{ConnectOptions, Connection};
 use uuid::Uuid;
+
+use crate::{client, tls_trusting, ways_in};
 
 const RECORDS: usize = 200;
 
@@ -39,19 +40,7 @@ fn tls(trusting: bool) -> Security {
         let certificate = CertificateDer::from_pem_slice(&pem).unwrap();
         roots.add(certificate).unwrap();
     }
-    let config = TlsConfig::builder_with_provider(Arc::new(rustls_graviola::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Security::default().with_tls(Arc::new(config))
-}
-
-fn client(servers: &str, security: Security) -> Client {
-    let mut config = ClientConfig::new(servers);
-    config.security = security;
-    config.request_timeout = Duration::from_secs(20);
-    Client::new(config).unwrap()
+    tls_trusting(roots)
 }
 
 /// Makes a topic, writes to it, and has a group read it and commit: every kind of connection is opened.
@@ -87,17 +76,21 @@ async fn works(servers: &str, security: Security) {
     admin.delete_topics(&[&topic]).await.unwrap();
 }
 
-async fn error(servers: &str, security: Security) -> WireError {
-    let refused = client(servers, security).admin().describe_cluster().await;
-    match refused.unwrap_err() {
-        ClientError::Wire(error) => {
-            let told = error.to_string();
-            let mut servers = servers.split(',');
-            assert!(servers.any(|server| told.contains(server)), "{told}");
-            error
+/// The errors of every way in, which name the broker and are final.
+async fn errors(servers: &str, security: Security) -> Vec<WireError> {
+    let protocol = security.protocol();
+    let errors = ways_in::errors(servers, &security).await.into_iter();
+    let of_wire = errors.map(|(way, error)| {
+        let context = format!("{way} by {protocol}: {error}");
+        let mut servers = servers.split(',');
+        assert!(servers.any(|server| context.contains(server)), "{context}");
+        assert!(error.is_authentication(), "{context}");
+        match error {
+            ClientError::Wire(error) => error,
+            other => panic!("{way}: {other}"),
         }
-        other => panic!("{other}"),
-    }
+    });
+    of_wire.collect()
 }
 
 #[tokio::test]
@@ -148,9 +141,10 @@ async fn a_wrong_password_is_refused() {
     ] {
         for user in [&*user, "nobody"] {
             let wrong = Sasl::new(mechanism, user, "not the password");
-            let error = error(&servers, Security::default().with_sasl(wrong)).await;
-            let told = matches!(&error, WireError::Authentication { reason, .. } if reason.contains("Authentication failed"));
-            assert!(told, "{error}");
+            for error in errors(&servers, Security::default().with_sasl(wrong)).await {
+                let told = matches!(&error, WireError::Authentication { reason, .. } if reason.contains("Authentication failed"));
+                assert!(told, "{error}");
+            }
         }
     }
 }
@@ -160,60 +154,73 @@ async fn a_wrong_password_is_refused() {
 async fn a_mechanism_that_is_not_offered_and_a_listener_without_sasl() {
     let plain = sasl(SaslMechanism::Plain);
     let servers = variable("KAFKA_SASL_SSL_SERVERS");
-    match error(&servers, tls(true).with_sasl(plain.clone())).await {
-        WireError::MechanismNotOffered { mut offered, .. } => {
-            offered.sort();
-            assert_eq!(offered, ["SCRAM-SHA-256", "SCRAM-SHA-512"]);
+    for error in errors(&servers, tls(true).with_sasl(plain.clone())).await {
+        match error {
+            WireError::MechanismNotOffered { mut offered, .. } => {
+                offered.sort();
+                assert_eq!(offered, ["SCRAM-SHA-256", "SCRAM-SHA-512"]);
+            }
+            other => panic!("{other}"),
         }
-        other => panic!("{other}"),
     }
     let servers = variable("KAFKA_BOOTSTRAP_SERVERS");
-    let error = error(&servers, Security::default().with_sasl(plain)).await;
-    assert!(matches!(error, WireError::Sasl { .. }), "{error}");
+    for error in errors(&servers, Security::default().with_sasl(plain)).await {
+        assert!(matches!(error, WireError::Sasl { .. }), "{error}");
+    }
 }
 
 #[tokio::test]
 #[ignore = "needs a real Kafka: eval \"$(deploy/testbed/up)\", then cargo test -p kafka-client --test secured -- --ignored"]
 async fn a_certificate_has_to_be_trusted_and_for_the_host() {
     let servers = variable("KAFKA_SSL_SERVERS");
-    let problem = |error| match error {
-        WireError::Tls { problem, .. } => problem,
-        other => panic!("{other}"),
-    };
-    let untrusted = error(&servers, tls(false)).await;
-    assert_eq!(problem(untrusted), TlsProblem::UntrustedCertificate);
     // The certificate is for 127.0.0.1.
     let by_name = servers.replace("127.0.0.1", "localhost");
-    let misnamed = error(&by_name, tls(true)).await;
-    assert_eq!(problem(misnamed), TlsProblem::WrongHostName);
+    for (servers, security, expected) in [
+        (servers, tls(false), TlsProblem::UntrustedCertificate),
+        (by_name, tls(true), TlsProblem::WrongHostName),
+    ] {
+        each_is_of_tls(&servers, security, expected).await;
+    }
 }
 
 #[tokio::test]
 #[ignore = "needs a real Kafka: eval \"$(deploy/testbed/up)\", then cargo test -p kafka-client --test secured -- --ignored"]
 async fn plaintext_and_tls_taken_for_each_other() {
-    let told = |servers: String, security| async move {
-        let mut config = ClientConfig::new(&servers);
-        config.security = security;
-        // What may pass is tried again until the time is up; it should still be told what is likely wrong.
-        config.request_timeout = Duration::from_secs(3);
-        let admin = Client::new(config).unwrap().admin();
-        let error = admin.describe_cluster().await.unwrap_err().to_string();
-        assert!(
-            servers.split(',').any(|server| error.contains(server)),
-            "{error}"
-        );
-        error
-    };
-    let error = told(variable("KAFKA_BOOTSTRAP_SERVERS"), tls(true)).await;
-    assert!(error.contains("the port is for plaintext"), "{error}");
-    let error = told(variable("KAFKA_SSL_SERVERS"), Security::default()).await;
-    assert!(error.contains("for TLS"), "{error}");
-    let error = told(
-        variable("KAFKA_SASL_PLAINTEXT_SERVERS"),
-        Security::default(),
-    )
-    .await;
-    assert!(error.contains("may be one for SASL"), "{error}");
+    let plain = sasl(SaslMechanism::Plain);
+    for variable_of_servers in ["KAFKA_BOOTSTRAP_SERVERS", "KAFKA_SASL_PLAINTEXT_SERVERS"] {
+        let servers = variable(variable_of_servers);
+        for security in [tls(true), tls(true).with_sasl(plain.clone())] {
+            each_is_of_tls(&servers, security, TlsProblem::NotTls).await;
+        }
+    }
+    for variable_of_servers in ["KAFKA_SSL_SERVERS", "KAFKA_SASL_SSL_SERVERS"] {
+        let servers = variable(variable_of_servers);
+        let without = Security::default();
+        for security in [without.clone(), without.with_sasl(plain.clone())] {
+            each_is_of_tls(&servers, security, TlsProblem::TlsExpected).await;
+        }
+    }
+}
+
+async fn each_is_of_tls(servers: &str, security: Security, expected: TlsProblem) {
+    for error in errors(servers, security).await {
+        let told = matches!(&error, WireError::Tls { problem, .. } if *problem == expected);
+        assert!(told, "{error} and not {expected}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a real Kafka: eval \"$(deploy/testbed/up)\", then cargo test -p kafka-client --test secured -- --ignored"]
+async fn a_listener_for_sasl_and_a_client_without() {
+    for (servers, security) in [
+        ("KAFKA_SASL_PLAINTEXT_SERVERS", Security::default()),
+        ("KAFKA_SASL_SSL_SERVERS", tls(true)),
+    ] {
+        for error in errors(&variable(servers), security).await {
+            let told = matches!(&error, WireError::SaslExpected { offered, .. } if offered.iter().any(|m| m == "SCRAM-SHA-512"));
+            assert!(told, "{error}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A broker that takes nobody in: it talks about versions and mechanisms, and refuses every password.
+//! Brokers that take nobody in: one talks about versions and mechanisms, and refuses every password; one wants TLS.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,6 +11,7 @@ use kafka_wire::messages::{
 use kafka_wire::{Decodable, Encodable, HeaderVersion, ResponseError, StrBytes, api};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 
 pub(crate) struct Stranger {
     pub(crate) address: String,
@@ -18,14 +19,34 @@ pub(crate) struct Stranger {
 }
 
 impl Stranger {
-    pub(crate) async fn start() -> Self {
+    /// Wants to know who the client is, in plaintext.
+    pub(crate) async fn for_sasl() -> Self {
+        Self::start(|stream, refused| tokio::spawn(serve(stream, refused))).await
+    }
+
+    /// Wants TLS, and tells whoever begins otherwise with an alert, as Kafka does.
+    pub(crate) async fn for_tls() -> Self {
+        Self::start(|mut stream, _| {
+            tokio::spawn(async move {
+                // A record's type, its version 1.2 and length; fatal, internal_error.
+                const ALERT: [u8; 7] = [0x15, 3, 3, 0, 2, 2, 80];
+                let _ = stream.read_u32().await;
+                let _ = stream.write_all(&ALERT).await;
+                // What is left unread when a connection is closed would have it reset, and the alert lost with it.
+                let _ = stream.read_to_end(&mut Vec::new()).await;
+            })
+        })
+        .await
+    }
+
+    async fn start(serve: fn(TcpStream, Arc<AtomicUsize>) -> JoinHandle<()>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let refused = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&refused);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&counted)));
+                serve(stream, Arc::clone(&counted));
             }
         });
         Self { address, refused }

@@ -22,11 +22,18 @@ const CERTIFICATE: &[u8] = include_bytes!("../fixtures/localhost.pem");
 const KEY: &[u8] = include_bytes!("../fixtures/localhost.key.pem");
 const STRANGER: &[u8] = include_bytes!("../fixtures/stranger.pem");
 
+const LARGEST_REQUEST: u32 = 1024 * 1024;
+
+/// What an answer's error code has of each authentication; the rest is the request's generation.
+pub(crate) const AUTHENTICATED: i16 = 100;
+
 /// What the broker does when SaslAuthenticate comes.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Sasl {
     /// The listener has no SASL: everybody may ask for everything.
     None,
+    /// The listener has no SASL, and hangs up on everybody.
+    Absent,
     /// PLAIN only, with alice and her secret.
     Plain,
     /// PLAIN only, for sessions that the client has to renew; the broker takes each anew, or only the first.
@@ -45,7 +52,7 @@ pub(crate) enum Surface {
     Plaintext,
     Tls,
     TlsForKnownClients,
-    /// Takes the first bytes and hangs up, as Kafka does with a request of 350 MB.
+    /// Takes the first bytes and hangs up, whatever they are.
     HangsUp,
     /// Answers whatever comes with a line of text.
     Talks,
@@ -126,6 +133,10 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, sasl: Sasl) {
     let mut known = sasl == Sasl::None;
     let mut authentications = 0;
     while let Ok(length) = stream.read_u32().await {
+        // As Kafka does; the first bytes of a TLS handshake are such a length.
+        if length > LARGEST_REQUEST {
+            return;
+        }
         let mut frame = vec![0; length as usize];
         if stream.read_exact(&mut frame).await.is_err() {
             return;
@@ -159,9 +170,10 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, sasl: Sasl) {
             }
             ApiKey::Heartbeat if known => {
                 let request = HeartbeatRequest::decode(&mut body, version).unwrap();
+                // The generation, so that a mix-up shows, and how often the client has authenticated.
+                let generation = i16::try_from(request.generation_id).unwrap();
                 let response = HeartbeatResponse::default()
-                    .with_throttle_time_ms(request.generation_id)
-                    .with_error_code(authentications);
+                    .with_error_code(authentications * AUTHENTICATED + generation);
                 encoded(header, version, &response)
             }
             _ => return,
@@ -183,7 +195,7 @@ fn versions() -> ApiVersionsResponse {
 
 fn handshake(sasl: Sasl, wanted: &str) -> SaslHandshakeResponse {
     let offered = match sasl {
-        Sasl::None => {
+        Sasl::None | Sasl::Absent => {
             let code = ResponseError::IllegalSaslState.code();
             return SaslHandshakeResponse::default().with_error_code(code);
         }
