@@ -112,6 +112,7 @@ impl Connection {
         let transport = match security.tls() {
             Some(config) => match tls::connect(tcp, config, &address).await {
                 Ok(stream) => Transport::Tls(Box::new(stream)),
+                Err(error) if security.fits(&address) => return Err(error),
                 Err(error) => return Err(explain_tls(error, &options.client_id).await),
             },
             None => Transport::Plain(tcp),
@@ -235,7 +236,9 @@ impl Connection {
             biased; // The request is polled first: the order of first polls is the order on the wire.
             answered = self.carry(request, turn) => match answered {
                 Ok(answer) => {
-                    self.answered.store(true, Ordering::Relaxed);
+                    if !self.answered.swap(true, Ordering::Relaxed) {
+                        self.options.security.note_fit(&self.address);
+                    }
                     self.throttle.note(R::NAME, answer.throttle_time_ms());
                     return Ok(answer);
                 }
@@ -318,9 +321,8 @@ impl Connection {
         let WireError::Disconnected { address, reason } = error else {
             return error;
         };
-        let may_want_sasl =
-            self.options.security.sasl().is_none() && !self.answered.load(Ordering::Relaxed);
-        if !may_want_sasl {
+        let security = &self.options.security;
+        if security.sasl().is_some() || security.fits(&self.address) {
             return WireError::Disconnected { address, reason };
         }
         let ask = || diagnosis::sasl_mechanisms(&self.address, &self.options);

@@ -1,9 +1,13 @@
 //! How a connection is secured: what the caller decides.
 
+use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::ClientConfig;
+
+/// Of so many listeners it is remembered that they have answered. Those beyond are asked once more why they hang up.
+const MOST_FITS: usize = 1_000;
 
 /// How a connection is encrypted and who the client says it is. Kafka calls the four combinations `PLAINTEXT`, `SSL`,
 /// `SASL_PLAINTEXT` and `SASL_SSL`. Default: `PLAINTEXT`.
@@ -18,6 +22,8 @@ use rustls::ClientConfig;
 pub struct Security {
     tls: Option<Arc<ClientConfig>>,
     sasl: Option<Sasl>,
+    /// Where it is known to be right; shared by all copies.
+    fits: Arc<Mutex<HashSet<Arc<str>>>>,
 }
 
 impl Security {
@@ -38,6 +44,20 @@ impl Security {
     pub fn with_sasl(mut self, sasl: Sasl) -> Self {
         self.sasl = Some(sasl);
         self
+    }
+
+    /// A listener has answered a client that is secured so.
+    pub(crate) fn note_fit(&self, address: &Arc<str>) {
+        let mut fits = self.fits.lock().unwrap_or_else(PoisonError::into_inner);
+        if fits.len() < MOST_FITS {
+            fits.insert(Arc::clone(address));
+        }
+    }
+
+    /// Whether the listener has answered before: then it hangs up for another reason.
+    pub(crate) fn fits(&self, address: &str) -> bool {
+        let fits = self.fits.lock().unwrap_or_else(PoisonError::into_inner);
+        fits.contains(address)
     }
 
     pub(crate) fn tls(&self) -> Option<&Arc<ClientConfig>> {

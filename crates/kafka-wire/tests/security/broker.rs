@@ -34,6 +34,8 @@ pub(crate) enum Sasl {
     None,
     /// The listener has no SASL, and hangs up on everybody.
     Absent,
+    /// The listener has no SASL for the first connection, and PLAIN for all others.
+    SinceTheSecond,
     /// PLAIN only, with alice and her secret.
     Plain,
     /// PLAIN only, for sessions that the client has to renew; the broker takes each anew, or only the first.
@@ -106,7 +108,13 @@ pub(crate) async fn start(surface: Surface, sasl: Sasl) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
+        let mut sasl = sasl;
         while let Ok((mut stream, _)) = listener.accept().await {
+            let later = match sasl {
+                Sasl::SinceTheSecond => Sasl::Plain,
+                same => same,
+            };
+            let sasl = std::mem::replace(&mut sasl, later);
             tokio::spawn(async move {
                 match surface {
                     Surface::Plaintext => serve(stream, sasl).await,
@@ -130,7 +138,7 @@ pub(crate) async fn start(surface: Surface, sasl: Sasl) -> u16 {
 }
 
 async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, sasl: Sasl) {
-    let mut known = sasl == Sasl::None;
+    let mut known = matches!(sasl, Sasl::None | Sasl::SinceTheSecond);
     let mut authentications = 0;
     while let Ok(length) = stream.read_u32().await {
         // As Kafka does; the first bytes of a TLS handshake are such a length.
@@ -195,7 +203,7 @@ fn versions() -> ApiVersionsResponse {
 
 fn handshake(sasl: Sasl, wanted: &str) -> SaslHandshakeResponse {
     let offered = match sasl {
-        Sasl::None | Sasl::Absent => {
+        Sasl::None | Sasl::Absent | Sasl::SinceTheSecond => {
             let code = ResponseError::IllegalSaslState.code();
             return SaslHandshakeResponse::default().with_error_code(code);
         }

@@ -198,6 +198,22 @@ async fn a_listener_without_sasl_that_hangs_up_is_not_taken_for_one_with_it() {
 }
 
 #[tokio::test]
+async fn a_listener_that_has_answered_before_is_not_asked_why_it_hangs_up() {
+    let port = start(Surface::Plaintext, broker::Sasl::SinceTheSecond).await;
+    let security = Security::default();
+    let first = open("localhost", port, security.clone()).await.unwrap();
+    let request = HeartbeatRequest::default;
+    first.request(request()).await.unwrap();
+    let second = open("localhost", port, security).await.unwrap();
+    let error = second.request(request()).await.unwrap_err();
+    assert!(matches!(error, WireError::Disconnected { .. }), "{error}");
+    // To a client that is new there, it says what it wants.
+    let stranger = open("localhost", port, Security::default()).await.unwrap();
+    let error = stranger.request(request()).await.unwrap_err();
+    assert!(matches!(error, WireError::SaslExpected { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn a_scram_broker_has_to_prove_itself_and_may_not_ask_for_any_amount_of_work() {
     for (iterations, told) in [
         (4096, "could not prove"),
