@@ -103,6 +103,11 @@ impl<'a> Chain<'a> {
         self.board.wait("more records", reached).await;
     }
 
+    /// The generation of each member, once all are in one and settled.
+    pub(crate) async fn generations(&self) -> Vec<i32> {
+        self.board.generations().await
+    }
+
     /// Returns when a record more of each of these partitions of the first topic is acknowledged.
     pub(crate) async fn acknowledged_again(&self, partitions: &[i32]) {
         let mut acknowledged = self.origin.subscribe();

@@ -4,9 +4,10 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use kafka_client::{
     Assignor, Client, ClientConfig, ConsumerConfig, GroupConfig, GroupPhase, OffsetReset,
-    TopicMetadata,
+    PartitionMetadata, ProducerConfig, TopicMetadata, TopicProducer, TopicRecord,
 };
 
 use crate::chain::{Chain, Plan};
@@ -14,11 +15,13 @@ use crate::journal::{Board, Journal};
 use crate::kit::{Bed, PATIENCE, within};
 use crate::member::{Member, Work};
 
-const NODES: i32 = 3;
+pub(crate) const NODES: i32 = 3;
+/// How long brokers are killed in the long form.
+const SOAK: Duration = Duration::from_secs(600);
 const OFFSETS: &str = "__consumer_offsets";
 
 /// Runs a command of the test bed on a node, and returns when it has done it.
-async fn testbed(command: &str, node: i32) {
+pub(crate) async fn testbed(command: &str, node: i32) {
     let path = format!(
         "{}/../../deploy/testbed/{command}",
         env!("CARGO_MANIFEST_DIR")
@@ -29,11 +32,11 @@ async fn testbed(command: &str, node: i32) {
 }
 
 /// The topics as they are, once all their partitions are as wanted. Asked of the nodes but `without`.
-async fn topics_where(
+pub(crate) async fn topics_where(
     bed: &Bed,
     topics: &[&str],
     without: Option<i32>,
-    wanted: impl Fn(&kafka_client::PartitionMetadata) -> bool,
+    wanted: impl Fn(&PartitionMetadata) -> bool,
 ) -> Vec<TopicMetadata> {
     let nodes = bed.bootstrap().split(',').zip(1..);
     let servers: Vec<_> = nodes
@@ -61,6 +64,17 @@ async fn topics_where(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs three nodes: eval \"$(KAFKA_NODES=3 deploy/testbed/up)\" && cargo test -p kafka-client --test reliability -- --ignored cluster_"]
 async fn cluster_brokers_that_are_killed_lose_and_double_nothing() {
+    killed_one_after_another(Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes long: just soak"]
+async fn soak_brokers_that_are_killed_lose_and_double_nothing() {
+    killed_one_after_another(SOAK).await;
+}
+
+/// Kills each node once, and then again for as long as `at_least`.
+async fn killed_one_after_another(at_least: Duration) {
     let bed = Bed::real();
     assert_eq!(bed.bootstrap().split(',').count(), NODES as usize);
     let plan = Plan {
@@ -78,37 +92,120 @@ async fn cluster_brokers_that_are_killed_lose_and_double_nothing() {
         poll: 500,
     };
     let chain = Chain::new(&bed, plan).await;
+    let probe = Probe::new(&bed).await;
+    let began = Instant::now();
     let trouble = async {
-        let first = chain.topics()[0].as_str();
-        let mut all: Vec<&str> = chain.topics().iter().map(String::as_str).collect();
-        all.push(OFFSETS);
-        for node in 1..=NODES {
-            chain.more(20_000).await;
-            // It is the loss of one of three that nothing is lost by.
-            let whole = |p: &kafka_client::PartitionMetadata| p.in_sync_replicas.len() == 3;
-            let described = topics_where(&bed, &all, None, whole).await;
-            let led: Vec<i32> = described
-                .iter()
-                .filter(|t| &*t.name == first)
-                .flat_map(|t| &t.partitions)
-                .filter(|p| p.leader == Some(node))
-                .map(|p| p.partition)
-                .collect();
-            testbed("kill9", node).await;
-            let killed = Instant::now();
-            let moved = |p: &kafka_client::PartitionMetadata| p.leader.is_some_and(|l| l != node);
-            topics_where(&bed, &all, Some(node), moved).await;
-            let (led_again, leaders) = (Instant::now(), killed.elapsed());
-            chain.acknowledged_again(&led).await;
-            println!(
-                "node {node}: new leaders after {leaders:?}; records of all {} partitions acknowledged {:?} later",
-                led.len(),
-                led_again.elapsed()
-            );
-            testbed("start-node", node).await;
+        loop {
+            for node in 1..=NODES {
+                kill(&bed, &chain, &probe, node).await;
+            }
+            if began.elapsed() >= at_least {
+                break;
+            }
         }
     };
     Box::pin(chain.run_with(trouble)).await;
+}
+
+async fn kill(bed: &Bed, chain: &Chain<'_>, probe: &Probe, node: i32) {
+    chain.more(20_000).await;
+    // It is the loss of one of three that nothing is lost by.
+    let mut topics = with_offsets(chain);
+    topics.push(&probe.topic);
+    let described = topics_where(bed, &topics, None, is_whole).await;
+    let led_of = |topic: &str| -> Vec<i32> {
+        let partitions = described.iter().filter(|t| &*t.name == topic);
+        let led = partitions
+            .flat_map(|t| &t.partitions)
+            .filter(|p| p.leader == Some(node));
+        led.map(|p| p.partition).collect()
+    };
+    let (led, probed) = (led_of(topics[0]), led_of(&probe.topic));
+    probe
+        .acknowledged(&(0..probe.partitions).collect::<Vec<_>>())
+        .await;
+    testbed("kill9", node).await;
+    let killed = Instant::now();
+    let moved = |p: &PartitionMetadata| p.leader.is_some_and(|l| l != node);
+    let known = async {
+        topics_where(bed, &[&probe.topic], Some(node), moved).await;
+        Instant::now()
+    };
+    let (known, learned, acknowledged) =
+        tokio::join!(known, probe.learns(moved), probe.acknowledged(&probed));
+    println!(
+        "node {node}: the new leaders of {} partitions are known {:?} after the kill; from then until the producer knows them: {:?}; until a record of each is acknowledged: {:?}",
+        probed.len(),
+        known - killed,
+        learned.saturating_duration_since(known),
+        acknowledged.saturating_duration_since(known)
+    );
+    topics_where(bed, &topics, Some(node), moved).await;
+    chain.acknowledged_again(&led).await;
+    testbed("start-node", node).await;
+}
+
+/// A producer that has a record for each partition while there is no leader, and nothing else: what it takes is not the time of a backlog.
+struct Probe {
+    topic: String,
+    partitions: i32,
+    client: Client,
+    producer: TopicProducer,
+}
+
+impl Probe {
+    async fn new(bed: &Bed) -> Self {
+        let partitions = 9;
+        let topic = bed.topic(partitions).await;
+        let client = bed.client();
+        let producer = client.producer(ProducerConfig::default()).topic(&topic);
+        Self {
+            topic,
+            partitions,
+            client,
+            producer,
+        }
+    }
+
+    /// Returns when the producer's own client knows all partitions to be so.
+    async fn learns(&self, wanted: impl Fn(&PartitionMetadata) -> bool) -> Instant {
+        let mut ticks = tokio::time::interval(Duration::from_millis(10));
+        within("the probe's metadata", async {
+            loop {
+                ticks.tick().await;
+                let metadata = self.client.metadata();
+                let topic = metadata.topics.get(self.topic.as_str());
+                if topic.is_some_and(|t| t.partitions.iter().all(&wanted)) {
+                    return Instant::now();
+                }
+            }
+        })
+        .await
+    }
+
+    /// Returns when a new record of each of these partitions was acknowledged.
+    async fn acknowledged(&self, partitions: &[i32]) -> Instant {
+        let deliveries = partitions.iter().map(|partition| async move {
+            let record = TopicRecord {
+                partition: Some(*partition),
+                value: Some(b"probe"),
+                ..TopicRecord::default()
+            };
+            self.producer.send(&record).await.unwrap().await.unwrap();
+        });
+        within("the probe", join_all(deliveries)).await;
+        Instant::now()
+    }
+}
+
+/// The topics that the chain's tests depend on.
+pub(crate) fn with_offsets<'a>(chain: &'a Chain<'_>) -> Vec<&'a str> {
+    let topics = chain.topics().iter().map(String::as_str);
+    topics.chain([OFFSETS]).collect()
+}
+
+pub(crate) fn is_whole(partition: &PartitionMetadata) -> bool {
+    partition.in_sync_replicas.len() == NODES as usize
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,12 +1,13 @@
 //! What the members of one group have handled, checked as it happens.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use kafka_client::{GroupHandle, RecordMetadata, Records};
+use kafka_client::{GroupHandle, GroupPhase, RecordMetadata, Records};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::kit::PATIENCE;
+use crate::kit::{PATIENCE, within};
 
 /// How far all groups are, and the first thing that went wrong.
 #[derive(Debug, Clone)]
@@ -44,26 +45,49 @@ impl Board {
         });
     }
 
-    /// Waits until the hops are so far that `reached` is true; panics with what went wrong as soon as something does.
+    /// Waits until the hops are so far that `reached` is true; panics with what went wrong as soon as something does, and when no record is
+    /// handled for too long.
     pub(crate) async fn wait(&self, what: &str, reached: impl Fn(&[u64]) -> bool) {
         let mut watch = self.progress.subscribe();
-        let met = watch.wait_for(|p| p.failed.is_some() || reached(&p.done));
-        match tokio::time::timeout(PATIENCE, met).await {
-            Ok(progress) => {
-                if let Some(failed) = &progress.unwrap().failed {
+        loop {
+            {
+                let progress = watch.borrow_and_update();
+                if let Some(failed) = &progress.failed {
                     panic!("while waiting for {what}: {failed}");
                 }
+                if reached(&progress.done) {
+                    return;
+                }
             }
-            Err(_) => {
+            let changed = tokio::time::timeout(PATIENCE, watch.changed()).await;
+            if changed.is_err() {
                 for (member, handle) in &*self.members.lock() {
                     println!("member {member}: {:#?}", handle.state());
                 }
                 panic!(
-                    "{what} took longer than {PATIENCE:?}: {:?}",
+                    "waiting for {what}, nothing has happened for {PATIENCE:?}: {:?}",
                     *self.progress.borrow()
                 )
             }
         }
+    }
+
+    /// Waits until every member there ever was is in a generation and stays in it; returns the generations, in the order of joining.
+    pub(crate) async fn generations(&self) -> Vec<i32> {
+        let mut ticks = tokio::time::interval(Duration::from_millis(20));
+        within("stable groups", async {
+            loop {
+                ticks.tick().await;
+                let members = self.members.lock();
+                let statuses = members.iter().map(|(_, handle)| handle.state().status);
+                let stable =
+                    statuses.map(|s| s.generation.filter(|_| s.phase == GroupPhase::Stable));
+                if let Some(generations) = stable.collect() {
+                    return generations;
+                }
+            }
+        })
+        .await
     }
 
     pub(crate) fn total(&self) -> u64 {

@@ -13,3 +13,4 @@ mod kit;
 mod member;
 mod proxy;
 mod real;
+mod rolling;

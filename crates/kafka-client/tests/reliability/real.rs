@@ -1,4 +1,7 @@
-//! The chain at full length, on a real Kafka.
+//! The chain at full length, on a real Kafka: nine members of each group, nine more that join, five that leave.
+//!
+//! Members join at a fifth of the records and leave at half of them, and not after so many seconds: so it is the same run on a fast machine and
+//! on a slow one, with records before, between and behind.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -8,6 +11,9 @@ use kafka_client::Assignor;
 use crate::chain::{Chain, Plan};
 use crate::kit::{Bed, random};
 use crate::proxy::Proxy;
+
+/// Ten times as many as the other chains have.
+const SOAK_RECORDS: u32 = 5_000_000;
 
 fn full() -> Plan {
     Plan {
@@ -49,6 +55,17 @@ async fn a_cooperative_chain_with_crashes() {
     run(&Bed::real(), plan).await;
 }
 
+// Nobody ends uncleanly, so no record may be handled twice: neither what moves nor what stays where it is in a rebalance.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs KAFKA_BOOTSTRAP_SERVERS: eval \"$(deploy/testbed/up)\" && cargo test -p kafka-client --test reliability -- --ignored chain"]
+async fn a_dynamic_cooperative_chain() {
+    let plan = Plan {
+        assignors: vec![Assignor::CooperativeSticky],
+        ..full()
+    };
+    run(&Bed::real(), plan).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs KAFKA_BOOTSTRAP_SERVERS: eval \"$(deploy/testbed/up)\" && cargo test -p kafka-client --test reliability -- --ignored chain"]
 async fn a_cooperative_chain_of_static_members() {
@@ -63,6 +80,22 @@ async fn a_cooperative_chain_of_static_members() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs the proxied listener: eval \"$(deploy/testbed/up)\" && cargo test -p kafka-client --test reliability -- --ignored chain"]
 async fn a_chain_whose_connections_are_cut_every_second() {
+    run_while_connections_are_cut(full()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes long: just soak"]
+async fn soak_a_chain_whose_connections_are_cut_every_second() {
+    let plan = Plan {
+        records: SOAK_RECORDS,
+        // On three nodes and for so long; a machine that is slow for some seconds is not what is looked for.
+        session_timeout: Duration::from_secs(45),
+        ..full()
+    };
+    run_while_connections_are_cut(plan).await;
+}
+
+async fn run_while_connections_are_cut(plan: Plan) {
     let (_, random) = random();
     let servers = |variable: &str| -> Vec<SocketAddr> {
         let value = std::env::var(variable)
@@ -75,7 +108,7 @@ async fn a_chain_whose_connections_are_cut_every_second() {
         .collect();
     let proxy = Proxy::start(&ways, random).await;
     let servers: Vec<_> = ways.iter().map(|(from, _)| from.to_string()).collect();
-    run(&Bed::at(servers.join(",")), full()).await;
+    run(&Bed::at(servers.join(",")), plan).await;
     println!("{} connections were cut", proxy.cut());
     assert!(proxy.cut() > 100, "{}", proxy.cut());
 }
