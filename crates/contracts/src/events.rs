@@ -70,6 +70,23 @@ pub struct OrderPlaced {
     pub timestamp: Timestamp,
 }
 
+/// The customer wants an order back. Whether that comes in time is for the shipment to say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderCancelled {
+    /// Which order.
+    pub order_id: OrderId,
+    /// Who ordered.
+    pub customer_id: CustomerId,
+    /// What was ordered.
+    pub items: Vec<Item>,
+    /// Where it would have gone.
+    pub shipping_address: ShippingAddress,
+    /// [`OrderStatus::Cancelled`].
+    pub status: OrderStatus,
+    /// When it was asked for.
+    pub timestamp: Timestamp,
+}
+
 /// A payment was captured, declined or given back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PaymentProcessed {
@@ -92,14 +109,14 @@ pub struct PaymentProcessed {
     pub timestamp: Timestamp,
 }
 
-/// An order's items were taken from the stock, or could not be.
+/// An order's items were taken from the stock, could not be, or are back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InventoryUpdated {
     /// Which order.
     pub order_id: OrderId,
     /// Who ordered.
     pub customer_id: CustomerId,
-    /// Whether they were taken: all or none.
+    /// Whether they are taken: all or none.
     pub status: InventoryStatus,
     /// Why they could not be taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -121,6 +138,10 @@ pub struct ShipmentProcessed {
     pub customer_id: CustomerId,
     /// Which shipment.
     pub shipment_id: ShipmentId,
+    /// What is in it.
+    pub items: Vec<Item>,
+    /// Where it goes.
+    pub shipping_address: ShippingAddress,
     /// How far it is.
     pub status: ShipmentStatus,
     /// What the customer follows it with.
@@ -157,6 +178,12 @@ event!(
     OrderPlaced,
     names::ORDER_PLACED,
     "orderflow.order_placed.v1",
+    "/order-service"
+);
+event!(
+    OrderCancelled,
+    names::ORDER_CANCELLED,
+    "orderflow.order_cancelled.v1",
     "/order-service"
 );
 event!(

@@ -18,7 +18,8 @@ mod trace;
 
 pub use envelope::{Attributes, DecodeError, EncodeError, Envelope, Message};
 pub use events::{
-    Event, InventoryUpdated, Item, OrderPlaced, PaymentProcessed, ShipmentProcessed, total_of,
+    Event, InventoryUpdated, Item, OrderCancelled, OrderPlaced, PaymentProcessed,
+    ShipmentProcessed, total_of,
 };
 pub use ids::{EventId, IdError, OrderId, ShipmentId, Step, TrackingNumber};
 pub use money::{Money, MoneyError};

@@ -2,15 +2,18 @@
 
 /// Orders that were accepted, from order-service.
 pub const ORDER_PLACED: &str = "order_placed";
+/// Orders that the customer wants back, from order-service.
+pub const ORDER_CANCELLED: &str = "order_cancelled";
 /// What became of the payment, from payment-service.
 pub const PAYMENT_PROCESSED: &str = "payment_processed";
-/// Whether the stock could be taken, from inventory-service.
+/// Whether the stock could be taken, or is back, from inventory-service.
 pub const INVENTORY_UPDATED: &str = "inventory_updated";
 /// How far the shipment is, from shipment-service.
 pub const SHIPMENT_PROCESSED: &str = "shipment_processed";
 /// Every topic of the pipeline, in the order in which an order passes them.
-pub const TOPICS: [&str; 4] = [
+pub const TOPICS: [&str; 5] = [
     ORDER_PLACED,
+    ORDER_CANCELLED,
     PAYMENT_PROCESSED,
     INVENTORY_UPDATED,
     SHIPMENT_PROCESSED,

@@ -80,6 +80,8 @@ status! {
         Declined = "DECLINED",
         /// Captured, then given back.
         Refunded = "REFUNDED",
+        /// Never captured: the order was cancelled first.
+        Cancelled = "CANCELLED",
     }
 }
 
@@ -90,6 +92,8 @@ status! {
         Updated = "UPDATED",
         /// None was: one of them is unknown or too few are left.
         Rejected = "REJECTED",
+        /// The order was cancelled: what had been taken of it is back, and nothing will be taken.
+        Released = "RELEASED",
     }
 }
 
@@ -100,6 +104,8 @@ status! {
         Processing = "PROCESSING",
         /// On its way.
         Shipped = "SHIPPED",
+        /// Stopped before it was on its way: the order was cancelled.
+        Cancelled = "CANCELLED",
     }
 }
 
@@ -119,7 +125,7 @@ mod tests {
         let refused = "completed".parse::<PaymentStatus>().unwrap_err();
         assert_eq!(
             refused.to_string(),
-            "must be one of COMPLETED DECLINED REFUNDED"
+            "must be one of COMPLETED DECLINED REFUNDED CANCELLED"
         );
     }
 }

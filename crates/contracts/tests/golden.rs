@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail loudly too")]
 
 use contracts::{
-    Envelope, Event, InventoryStatus, InventoryUpdated, Item, OrderId, OrderPlaced, OrderStatus,
-    PaymentProcessed, PaymentStatus, Quantity, ShipmentId, ShipmentProcessed, ShipmentStatus,
-    Timestamp, TrackingNumber, total_of,
+    Envelope, Event, InventoryStatus, InventoryUpdated, Item, OrderCancelled, OrderId, OrderPlaced,
+    OrderStatus, PaymentProcessed, PaymentStatus, Quantity, ShipmentId, ShipmentProcessed,
+    ShipmentStatus, Timestamp, TrackingNumber, total_of,
 };
 
 fn order() -> OrderId {
@@ -40,6 +40,17 @@ fn placed() -> OrderPlaced {
     }
 }
 
+fn cancelled() -> OrderCancelled {
+    OrderCancelled {
+        order_id: order(),
+        customer_id: placed().customer_id,
+        items: items(),
+        shipping_address: placed().shipping_address,
+        status: OrderStatus::Cancelled,
+        timestamp: time("00.002"),
+    }
+}
+
 fn payment(status: PaymentStatus, reason: Option<&str>) -> PaymentProcessed {
     PaymentProcessed {
         order_id: order(),
@@ -65,12 +76,14 @@ fn inventory(status: InventoryStatus, reason: Option<&str>) -> InventoryUpdated 
     }
 }
 
-fn shipment() -> ShipmentProcessed {
+fn shipment(status: ShipmentStatus) -> ShipmentProcessed {
     ShipmentProcessed {
         order_id: order(),
         customer_id: placed().customer_id,
         shipment_id: ShipmentId::of(order()),
-        status: ShipmentStatus::Shipped,
+        items: items(),
+        shipping_address: placed().shipping_address,
+        status,
         tracking_number: TrackingNumber::of(order()),
         estimated_delivery: time("00.010").plus_days(3),
         timestamp: time("00.010"),
@@ -88,6 +101,7 @@ fn holds<E: Event + PartialEq + std::fmt::Debug>(event: &E, golden: &str) {
 #[test]
 fn every_event_reads_and_writes_its_golden_json() {
     holds(&placed(), include_str!("../golden/order_placed.json"));
+    holds(&cancelled(), include_str!("../golden/order_cancelled.json"));
     holds(
         &payment(PaymentStatus::Completed, None),
         include_str!("../golden/payment_processed.json"),
@@ -108,8 +122,16 @@ fn every_event_reads_and_writes_its_golden_json() {
         include_str!("../golden/inventory_rejected.json"),
     );
     holds(
-        &shipment(),
+        &inventory(InventoryStatus::Released, Some("cancelled by the customer")),
+        include_str!("../golden/inventory_released.json"),
+    );
+    holds(
+        &shipment(ShipmentStatus::Shipped),
         include_str!("../golden/shipment_processed.json"),
+    );
+    holds(
+        &shipment(ShipmentStatus::Cancelled),
+        include_str!("../golden/shipment_cancelled.json"),
     );
 }
 

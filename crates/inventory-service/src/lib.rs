@@ -1,4 +1,5 @@
-//! inventory-service takes an order's items from the stock, all of them or none, and says which.
+//! inventory-service takes an order's items from the stock, all of them or none, puts them back where the order is cancelled in
+//! time, and says which.
 
 mod api;
 pub mod reactions;
@@ -18,6 +19,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use reactions::payment_processed::OnPaymentProcessed;
+use reactions::shipment_processed::OnShipmentProcessed;
 use stock::Product;
 use warehouse::Warehouse;
 
@@ -35,10 +37,15 @@ pub fn build(
     stock: Vec<Product>,
 ) -> Result<Application, BuildError> {
     let warehouse = Arc::new(Warehouse::new(&context.store)?);
-    let reactions = Reactions::new().on(OnPaymentProcessed {
-        warehouse: Arc::clone(&warehouse),
-        clock: Arc::clone(&context.clock),
-    });
+    let reactions = Reactions::new()
+        .on(OnPaymentProcessed {
+            warehouse: Arc::clone(&warehouse),
+            clock: Arc::clone(&context.clock),
+        })
+        .on(OnShipmentProcessed {
+            warehouse: Arc::clone(&warehouse),
+            clock: Arc::clone(&context.clock),
+        });
     let parts = ServiceParts {
         name: names::INVENTORY_SERVICE,
         api: api::routes(Arc::clone(&warehouse)),

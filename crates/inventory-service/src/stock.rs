@@ -1,7 +1,7 @@
 //! The stock: what a product has, and what a batch of orders does to it.
 //!
 //! No transaction spans two products, and a consumer may die, or be taken for dead and go on, at any point. Yet an order
-//! gets all of its items or none, and no piece is taken twice. Four rules make that so:
+//! gets all of its items or none, and no piece is taken twice or put back twice. Five rules make that so:
 //!
 //! 1. A piece is taken and the order's [`Mark`] left in one write of the product, guarded by its version. A mark says
 //!    that the order has its pieces of this product: whoever does the work again sees it and takes nothing.
@@ -10,6 +10,13 @@
 //! 3. A mark goes only after the decision: with its pieces back into the stock if the order was rejected.
 //! 4. Products are read before decisions. So whoever finds no mark either finds the decision, or is refused by the
 //!    product's version when he writes.
+//! 5. An order that is cancelled after it was taken turns its decision first, to released with a restitution that is due.
+//!    Then the pieces go back, each product in one write that leaves a mark of the restitution; then the decision notes that
+//!    it is done; then these marks go. A product without such a mark, read before a decision that is still due, has its
+//!    pieces put back.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
@@ -31,13 +38,29 @@ pub struct Product {
     pub marks: Vec<Mark>,
 }
 
-/// That an order has its pieces of a product.
+/// That an order has its pieces of a product, or has given them back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
     /// Which order.
     pub order_id: OrderId,
-    /// How many pieces it has.
+    /// How many pieces.
     pub quantity: u64,
+    /// Whether they are back in `quantity` of the product.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub returned: bool,
+}
+
+/// What is to become of an order's marks, as its decision says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// The pieces stay taken.
+    Taken,
+    /// The order was not to have them: they go back.
+    NotTaken,
+    /// They are on their way back: marks stay until all products have theirs.
+    Returning,
+    /// They are back.
+    Returned,
 }
 
 impl Document for Product {
@@ -67,18 +90,49 @@ impl Product {
     /// Takes the pieces and leaves a mark; the caller has seen that there are enough.
     fn take(&mut self, order_id: OrderId, quantity: u64) {
         self.quantity = self.quantity.saturating_sub(quantity);
-        self.marks.push(Mark { order_id, quantity });
+        self.marks.push(Mark {
+            order_id,
+            quantity,
+            returned: false,
+        });
     }
 
-    /// Removes the order's mark, if it is there, and puts its pieces back unless they are to stay taken.
-    fn settle(&mut self, order: OrderId, taken: bool) -> bool {
+    /// Puts the pieces of an order that had them back and leaves a mark of that; false if that mark is there.
+    fn put_back(&mut self, order_id: OrderId, quantity: u64) -> bool {
+        if let Some(mark) = self.marks.iter_mut().find(|mark| mark.order_id == order_id) {
+            if mark.returned {
+                return false;
+            }
+            mark.returned = true;
+        } else {
+            self.marks.push(Mark {
+                order_id,
+                quantity,
+                returned: true,
+            });
+        }
+        self.quantity = self.quantity.saturating_add(quantity);
+        true
+    }
+
+    /// Removes the order's mark, if it is there and its time has come, and puts its pieces back if the order was not to have
+    /// them.
+    fn settle(&mut self, order: OrderId, fate: Fate) -> bool {
         let Some(at) = self.marks.iter().position(|mark| mark.order_id == order) else {
             return false;
         };
-        let mark = self.marks.remove(at);
-        if !taken {
-            self.quantity = self.quantity.saturating_add(mark.quantity);
+        let (returned, pieces) = (self.marks[at].returned, self.marks[at].quantity);
+        match (returned, fate) {
+            (false, Fate::Taken) | (true, Fate::Returned) => {}
+            (false, Fate::NotTaken) => self.quantity = self.quantity.saturating_add(pieces),
+            // Whoever read the decision before it was turned must not take away what keeps the pieces from going back twice.
+            (true, Fate::Taken | Fate::NotTaken)
+            | (_, Fate::Returning)
+            | (false, Fate::Returned) => {
+                return false;
+            }
         }
+        self.marks.remove(at);
         true
     }
 }
@@ -167,10 +221,19 @@ impl Shelf {
         Decision::Taken
     }
 
+    /// Puts back what the order had, where that was not done before.
+    pub fn put_back(&mut self, demand: Demand<'_>) {
+        for (product_id, pieces) in demand.by_product() {
+            if let Some(slot) = self.products.get_mut(product_id) {
+                slot.changed |= slot.product.document.put_back(demand.order_id, pieces);
+            }
+        }
+    }
+
     /// Removes the marks of an order that was decided.
-    pub fn settle(&mut self, order: OrderId, taken: bool) {
+    pub fn settle(&mut self, order: OrderId, fate: Fate) {
         for slot in self.products.values_mut() {
-            slot.changed |= slot.product.document.settle(order, taken);
+            slot.changed |= slot.product.document.settle(order, fate);
         }
     }
 
@@ -181,145 +244,5 @@ impl Shelf {
             .filter(|slot| slot.changed)
             .map(|slot| slot.product)
             .collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use contracts::{Quantity, Timestamp};
-    use proptest::prelude::*;
-
-    fn order(n: u8) -> OrderId {
-        OrderId::new(Timestamp::from_millis(i64::from(n)), [n; 10])
-    }
-
-    fn product_id(n: u8) -> ProductId {
-        format!("P{n}").parse().unwrap()
-    }
-
-    fn shelf(quantities: &[u64]) -> Shelf {
-        Shelf::new(quantities.iter().zip(0..).map(|(quantity, n)| Versioned {
-            version: 1,
-            document: Product::new(product_id(n), *quantity, Money::ZERO),
-        }))
-    }
-
-    fn items(lines: &[(u8, u32)]) -> Vec<Item> {
-        lines
-            .iter()
-            .map(|(product, pieces)| Item {
-                product_id: product_id(*product),
-                quantity: Quantity::new(*pieces).unwrap(),
-                price: Money::ZERO,
-            })
-            .collect()
-    }
-
-    fn left(shelf: &Shelf) -> Vec<u64> {
-        shelf
-            .products
-            .values()
-            .map(|slot| slot.product.document.quantity)
-            .collect()
-    }
-
-    #[test]
-    fn all_items_or_none() {
-        let mut shelf = shelf(&[5, 1]);
-        let lines = items(&[(0, 2), (1, 2)]);
-        let decision = shelf.take(Demand {
-            order_id: order(1),
-            items: &lines,
-        });
-        assert_eq!(
-            decision,
-            Decision::Rejected("product P1 has 1 left, 2 are ordered".to_owned())
-        );
-        assert_eq!(left(&shelf), [5, 1]);
-        assert!(shelf.changed().is_empty());
-    }
-
-    #[test]
-    fn lines_of_one_product_add_up() {
-        let mut shelf = shelf(&[5]);
-        let lines = items(&[(0, 3), (0, 3)]);
-        assert!(matches!(
-            shelf.take(Demand {
-                order_id: order(1),
-                items: &lines
-            }),
-            Decision::Rejected(_)
-        ));
-        let lines = items(&[(0, 3), (0, 2)]);
-        assert_eq!(
-            shelf.take(Demand {
-                order_id: order(1),
-                items: &lines
-            }),
-            Decision::Taken
-        );
-        assert_eq!(left(&shelf), [0]);
-    }
-
-    #[test]
-    fn an_unknown_product_is_named() {
-        let decision = shelf(&[5]).take(Demand {
-            order_id: order(1),
-            items: &items(&[(7, 1)]),
-        });
-        assert_eq!(
-            decision,
-            Decision::Rejected("product P7 is unknown".to_owned())
-        );
-    }
-
-    #[test]
-    fn a_rejected_order_gives_back_what_it_has() {
-        let mut shelf = shelf(&[5]);
-        shelf.take(Demand {
-            order_id: order(1),
-            items: &items(&[(0, 4)]),
-        });
-        shelf.settle(order(1), false);
-        assert_eq!(left(&shelf), [5]);
-        shelf.settle(order(1), false);
-        assert_eq!(left(&shelf), [5], "only once");
-    }
-
-    proptest! {
-        /// Orders in any order, each as often as it likes, settled or not in between: the pieces add up, and an order
-        /// holds its pieces once.
-        #[test]
-        fn no_piece_is_taken_twice_or_lost(
-            start in proptest::collection::vec(0u64..20, 3),
-            steps in proptest::collection::vec((0u8..6, any::<bool>()), 0..60),
-            orders in proptest::collection::vec(proptest::collection::vec((0u8..3, 1u32..6), 1..4), 6),
-        ) {
-            let mut shelf = shelf(&start);
-            let mut sold = vec![0u64; 3];
-            let mut decided: BTreeMap<u8, Decision> = BTreeMap::new();
-            for (n, settle) in steps {
-                let lines = items(&orders[usize::from(n)]);
-                let demand = Demand { order_id: order(n), items: &lines };
-                match decided.get(&n) {
-                    Some(decision) if settle => {
-                        shelf.settle(order(n), *decision == Decision::Taken);
-                    }
-                    Some(_) => {}
-                    None => {
-                        let decision = shelf.take(demand);
-                        if decision == Decision::Taken {
-                            for (product, pieces) in demand.by_product() {
-                                sold[usize::from(product.as_str().as_bytes()[1] - b'0')] += pieces;
-                            }
-                        }
-                        decided.insert(n, decision);
-                    }
-                }
-                let sum: Vec<u64> = left(&shelf).iter().zip(&sold).map(|(l, s)| l + s).collect();
-                prop_assert_eq!(&sum, &start);
-            }
-        }
     }
 }

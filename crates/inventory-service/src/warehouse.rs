@@ -1,13 +1,14 @@
-//! The stock in the store: taking for a batch of orders, and settling what was decided.
+//! The stock in the store: taking for a batch of orders, putting back, and settling what was decided.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use contracts::{Item, OrderId, ProductId, Timestamp};
-use service_kit::reaction::ReactionError;
-use service_kit::store::{Collection, Filter, Insert, Replace, Store, StoreError, Versioned};
+use contracts::{Item, OrderId, ProductId, ShipmentProcessed, Timestamp};
+use service_kit::store::{
+    Collection, Document, Filter, Insert, Replace, Store, StoreError, Versioned,
+};
 use tokio::sync::Mutex;
 
-use crate::stock::{Decision, Demand, Product, Shelf};
+use crate::stock::{Decision, Demand, Fate, Product, Shelf};
 use crate::updates::InventoryUpdate;
 
 /// The database of this service.
@@ -26,12 +27,12 @@ pub struct Warehouse {
     turn: Mutex<()>,
 }
 
-/// An order whose payment was captured.
+/// An order whose items are concerned.
 #[derive(Debug, Clone)]
-pub struct PaidOrder {
+pub struct OrderItems {
     /// Which order.
     pub order_id: OrderId,
-    /// What it asks for.
+    /// What it asks for, or had.
     pub items: Vec<Item>,
 }
 
@@ -96,12 +97,12 @@ impl Warehouse {
     ///
     /// # Errors
     ///
-    /// [`ReactionError::Store`]; [`ReactionError::Contention`] when other processes keep changing the products.
+    /// [`StoreError`], [`StoreError::Contention`] when other processes keep changing the products.
     pub async fn take(
         &self,
-        orders: &[PaidOrder],
+        orders: &[OrderItems],
         now: Timestamp,
-    ) -> Result<BTreeMap<OrderId, InventoryUpdate>, ReactionError> {
+    ) -> Result<BTreeMap<OrderId, InventoryUpdate>, StoreError> {
         let mut fresh_decisions = self.take_undecided(orders).await?;
         let fresh: Vec<InventoryUpdate> = orders
             .iter()
@@ -138,15 +139,10 @@ impl Warehouse {
     /// to be decided for each; none where it was decided before.
     async fn take_undecided(
         &self,
-        orders: &[PaidOrder],
-    ) -> Result<BTreeMap<OrderId, Option<Decision>>, ReactionError> {
+        orders: &[OrderItems],
+    ) -> Result<BTreeMap<OrderId, Option<Decision>>, StoreError> {
         let order_ids: Vec<OrderId> = orders.iter().map(|order| order.order_id).collect();
-        let wanted: BTreeSet<&ProductId> = orders
-            .iter()
-            .flat_map(|order| &order.items)
-            .map(|item| &item.product_id)
-            .collect();
-        let wanted: Vec<ProductId> = wanted.into_iter().cloned().collect();
+        let wanted = products_of(orders.iter().flat_map(|order| &order.items));
         let _turn = self.turn.lock().await;
         for _ in 0..ATTEMPTS {
             // In this order: see rule 4 of the stock.
@@ -171,10 +167,75 @@ impl Warehouse {
                 return Ok(found);
             }
         }
-        Err(ReactionError::Contention {
-            what: "products",
-            attempts: ATTEMPTS,
-        })
+        Err(contention())
+    }
+
+    /// Puts back what these orders have, which the shipment has stopped, and sees to it that nothing will be taken for them;
+    /// returns what holds for each. An order that was rejected stays so.
+    ///
+    /// # Errors
+    ///
+    /// As [`Warehouse::take`].
+    pub async fn release(
+        &self,
+        stopped: &[&ShipmentProcessed],
+        now: Timestamp,
+    ) -> Result<BTreeMap<OrderId, InventoryUpdate>, StoreError> {
+        let forestalled = stopped
+            .iter()
+            .map(|event| InventoryUpdate::forestall(event, now))
+            .collect();
+        let updates = self
+            .updates
+            .insert_and_change_many(forestalled, |update| update.release(now))
+            .await?;
+        let due: BTreeSet<OrderId> = updates
+            .values()
+            .filter(|update| update.fate() == Fate::Returning)
+            .map(|update| update.order_id)
+            .collect();
+        if due.is_empty() {
+            return Ok(updates);
+        }
+        self.put_back(&due, &updates).await?;
+        self.updates
+            .change_many(due, InventoryUpdate::restored)
+            .await?;
+        Ok(updates)
+    }
+
+    /// Puts back the pieces of those of these orders whose restitution is due.
+    async fn put_back(
+        &self,
+        due: &BTreeSet<OrderId>,
+        updates: &BTreeMap<OrderId, InventoryUpdate>,
+    ) -> Result<(), StoreError> {
+        let order_ids: Vec<OrderId> = due.iter().copied().collect();
+        let wanted = products_of(
+            order_ids
+                .iter()
+                .filter_map(|id| updates.get(id))
+                .flat_map(|update| &update.items),
+        );
+        let _turn = self.turn.lock().await;
+        for _ in 0..ATTEMPTS {
+            // In this order: see rules 4 and 5 of the stock.
+            let products = self.products.get_many(&wanted).await?;
+            let decided = self.updates.get_many(&order_ids).await?;
+            let mut shelf = Shelf::new(products.into_iter().flatten());
+            for update in decided.into_iter().flatten().map(|found| found.document) {
+                if update.fate() == Fate::Returning {
+                    shelf.put_back(Demand {
+                        order_id: update.order_id,
+                        items: &update.items,
+                    });
+                }
+            }
+            if self.write(shelf).await? {
+                return Ok(());
+            }
+        }
+        Err(contention())
     }
 
     /// Removes the marks of these orders, as far as they are decided.
@@ -182,18 +243,10 @@ impl Warehouse {
     /// # Errors
     ///
     /// As [`Warehouse::take`].
-    pub async fn settle(&self, orders: &[PaidOrder]) -> Result<(), ReactionError> {
+    pub async fn settle(&self, orders: &[OrderItems]) -> Result<(), StoreError> {
         let order_ids: Vec<OrderId> = orders.iter().map(|order| order.order_id).collect();
-        let products: BTreeSet<&ProductId> = orders
-            .iter()
-            .flat_map(|order| &order.items)
-            .map(|item| &item.product_id)
-            .collect();
-        self.settle_on(
-            &order_ids,
-            &products.into_iter().cloned().collect::<Vec<_>>(),
-        )
-        .await
+        let products = products_of(orders.iter().flat_map(|order| &order.items));
+        self.settle_on(&order_ids, &products).await
     }
 
     /// Settles whatever a process left behind that died between its decision and the end of its work, and whose orders
@@ -202,7 +255,7 @@ impl Warehouse {
     /// # Errors
     ///
     /// As [`Warehouse::take`].
-    pub async fn settle_leftovers(&self) -> Result<(), ReactionError> {
+    pub async fn settle_leftovers(&self) -> Result<(), StoreError> {
         let mut after = None;
         loop {
             let listing = self
@@ -230,7 +283,7 @@ impl Warehouse {
         &self,
         orders: &[OrderId],
         products: &[ProductId],
-    ) -> Result<(), ReactionError> {
+    ) -> Result<(), StoreError> {
         let decided: Vec<InventoryUpdate> = self
             .updates
             .get_many(orders)
@@ -249,16 +302,13 @@ impl Warehouse {
                     .flatten(),
             );
             for update in &decided {
-                shelf.settle(update.order_id, update.is_taken());
+                shelf.settle(update.order_id, update.fate());
             }
             if self.write(shelf).await? {
                 return Ok(());
             }
         }
-        Err(ReactionError::Contention {
-            what: "products",
-            attempts: ATTEMPTS,
-        })
+        Err(contention())
     }
 
     /// Writes what changed; false when a product was changed by somebody else since it was read.
@@ -269,5 +319,18 @@ impl Warehouse {
         }
         let outcomes = self.products.replace_many(changed).await?;
         Ok(outcomes.iter().all(|outcome| *outcome == Replace::Replaced))
+    }
+}
+
+/// The products of these lines, each once.
+fn products_of<'a>(items: impl Iterator<Item = &'a Item>) -> Vec<ProductId> {
+    let products: BTreeSet<&ProductId> = items.map(|item| &item.product_id).collect();
+    products.into_iter().cloned().collect()
+}
+
+fn contention() -> StoreError {
+    StoreError::Contention {
+        collection: Product::COLLECTION,
+        attempts: ATTEMPTS,
     }
 }

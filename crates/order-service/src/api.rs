@@ -1,4 +1,4 @@
-//! POST /orders, GET /orders and GET /orders/{id}.
+//! POST /orders, GET /orders, GET /orders/{id} and POST /orders/{id}/cancel.
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use contracts::{
 use serde::{Deserialize, Serialize};
 use service_kit::clock::SharedClock;
 use service_kit::http::{
-    self, BODY_LIMIT, FieldError, Page, PageRequest, Problem, created, json_body, ok,
+    self, BODY_LIMIT, FieldError, Page, PageRequest, Problem, accepted, created, json_body, ok,
 };
 use service_kit::ids::IdGenerator;
 use service_kit::outbox::Outbox;
 use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
-use crate::order::Order;
+use crate::order::{Cancellation, Facts, Order, Transition};
 use crate::orders::Orders;
 
 /// The most lines of an order: the order's event then stays far below Kafka's megabyte.
@@ -51,6 +51,9 @@ struct OrderView {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     created_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cancel_requested_at: Option<Timestamp>,
+    history: Vec<Transition>,
 }
 
 impl From<Order> for OrderView {
@@ -64,6 +67,8 @@ impl From<Order> for OrderView {
             status: order.status,
             reason: order.reason,
             created_at: order.created_at,
+            cancel_requested_at: order.cancel_requested_at,
+            history: order.history,
         }
     }
 }
@@ -91,14 +96,24 @@ pub(crate) fn routes(
         });
     let get = warp::path!("orders" / String)
         .and(http::get())
-        .and(with_shop)
+        .and(with_shop.clone())
         .and(http::no_query())
         .then(|order_id: String, shop: Arc<Shop>, query| async move {
             get(&shop, &order_id, query)
                 .await
                 .unwrap_or_else(Reply::into_response)
         });
-    place.or(list).unify().or(get).unify()
+    let cancel = warp::path!("orders" / String / "cancel")
+        .and(http::post())
+        .and(with_shop)
+        .and(http::no_query())
+        .then(|order_id: String, shop: Arc<Shop>, query| async move {
+            cancel(&shop, &order_id, query)
+                .await
+                .unwrap_or_else(Reply::into_response)
+        });
+    let places = place.or(list).unify();
+    places.or(get).unify().or(cancel).unify()
 }
 
 /// Stores the order, with the note that it is to be published, and answers: from here on it cannot be lost.
@@ -120,6 +135,9 @@ async fn place(
         status: OrderStatus::Pending,
         reason: None,
         created_at: now,
+        cancel_requested_at: None,
+        facts: Facts::default(),
+        history: Order::beginning(now),
         unpublished: true,
     };
     shop.orders.insert(order.clone()).await?;
@@ -164,9 +182,44 @@ async fn list(
     Ok(ok(&Page::new(items, found.next)))
 }
 
+/// Stores that the order is asked for back, with the note that this is to be published. Whether it comes in time is for the
+/// shipment to say: the order then comes to CANCELLED, or to SHIPPED.
+async fn cancel(
+    shop: &Shop,
+    order_id: &str,
+    query: Result<(), Problem>,
+) -> Result<Response, Problem> {
+    query?;
+    let unknown = || unknown_order(order_id);
+    let id: OrderId = order_id.parse().map_err(|_| unknown())?;
+    let (order, outcome) = shop
+        .orders
+        .cancel(id, shop.clock.now())
+        .await?
+        .ok_or_else(unknown)?;
+    match outcome {
+        Cancellation::Requested => {
+            shop.outbox.publish_soon(order.clone());
+            Ok(accepted(
+                &format!("/orders/{}", order.order_id),
+                &OrderView::from(order),
+            ))
+        }
+        Cancellation::Done => Ok(ok(&OrderView::from(order))),
+        Cancellation::TooLate => Err(Problem::conflict(format!(
+            "the order is {} and cannot be cancelled any more",
+            order.status
+        ))),
+    }
+}
+
+fn unknown_order(order_id: &str) -> Problem {
+    Problem::not_found(format!("there is no order {order_id}"))
+}
+
 async fn get(shop: &Shop, order_id: &str, query: Result<(), Problem>) -> Result<Response, Problem> {
     query?;
-    let unknown = || Problem::not_found(format!("there is no order {order_id}"));
+    let unknown = || unknown_order(order_id);
     let id: OrderId = order_id.parse().map_err(|_| unknown())?;
     let order = shop.orders.get(id).await?.ok_or_else(unknown)?;
     Ok(ok(&OrderView::from(order)))

@@ -73,11 +73,17 @@ pub fn build(
 impl OutboxDocument for Order {
     const UNPUBLISHED: &'static str = UNPUBLISHED;
 
-    fn message(&self) -> Result<Message, EncodeError> {
-        Envelope::new(self.placed(), None).encode()
+    fn messages(&self) -> Result<Vec<Message>, EncodeError> {
+        let mut messages = vec![Envelope::new(self.placed(), None).encode()?];
+        if let Some(cancelled) = self.cancelled() {
+            messages.push(Envelope::new(cancelled, None).encode()?);
+        }
+        Ok(messages)
     }
 
-    fn mark_published(&mut self) -> bool {
-        std::mem::take(&mut self.unpublished)
+    fn mark_published(&mut self, published: &Self) -> bool {
+        // The order may have been asked back since it was published: then there is more to publish.
+        let all = self.cancel_requested_at == published.cancel_requested_at;
+        all && std::mem::take(&mut self.unpublished)
     }
 }

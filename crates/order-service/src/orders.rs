@@ -1,17 +1,11 @@
 //! The orders in the store, and what happens to them in batches.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use contracts::OrderId;
-use service_kit::reaction::ReactionError;
-use service_kit::store::{
-    Collection, Filter, Insert, Listing, Replace, Store, StoreError, Versioned,
-};
+use contracts::{OrderId, Timestamp};
+use service_kit::store::{Collection, Filter, Insert, Listing, Store, StoreError};
 
-use crate::order::{DATABASE, Order, Progress};
-
-/// The relay and the consumers of three topics change the same orders.
-const ATTEMPTS: u32 = 50;
+use crate::order::{Cancellation, DATABASE, Order, Progress};
 
 /// The orders of this service. Clones are the same orders.
 #[derive(Debug, Clone)]
@@ -74,53 +68,47 @@ impl Orders {
     ///
     /// # Errors
     ///
-    /// [`ReactionError::Store`]; [`ReactionError::Contention`] when the orders keep changing.
-    pub async fn advance(&self, batch: &[Progress]) -> Result<(), ReactionError> {
-        let mut pending: Vec<&Progress> = batch.iter().collect();
-        for _ in 0..ATTEMPTS {
-            let ids: Vec<OrderId> = pending.iter().map(|progress| progress.order_id).collect();
-            let mut found: BTreeMap<OrderId, Versioned<Order>> = self
-                .collection
-                .get_many(&ids)
-                .await?
-                .into_iter()
-                .flatten()
-                .map(|order| (order.document.order_id, order))
-                .collect();
-            let mut changed = BTreeSet::new();
-            for progress in &pending {
-                let Some(order) = found.get_mut(&progress.order_id) else {
-                    tracing::warn!(order_id = %progress.order_id, "an event tells of an order that is not here");
-                    continue;
-                };
-                if order.document.advance(progress) {
-                    changed.insert(progress.order_id);
-                }
-            }
-            let writes: Vec<_> = changed
-                .iter()
-                .filter_map(|order_id| found.remove(order_id))
-                .collect();
-            if writes.is_empty() {
-                return Ok(());
-            }
-            let written: Vec<OrderId> =
-                writes.iter().map(|order| order.document.order_id).collect();
-            let outcomes = self.collection.replace_many(writes).await?;
-            let conflicts: BTreeSet<OrderId> = written
-                .into_iter()
-                .zip(outcomes)
-                .filter(|(_, outcome)| *outcome == Replace::Conflict)
-                .map(|(order_id, _)| order_id)
-                .collect();
-            pending.retain(|progress| conflicts.contains(&progress.order_id));
-            if pending.is_empty() {
-                return Ok(());
-            }
+    /// [`StoreError`].
+    pub async fn advance(&self, batch: &[Progress]) -> Result<(), StoreError> {
+        let mut news: BTreeMap<OrderId, Vec<&Progress>> = BTreeMap::new();
+        for progress in batch {
+            news.entry(progress.order_id).or_default().push(progress);
         }
-        Err(ReactionError::Contention {
-            what: "orders",
-            attempts: ATTEMPTS,
-        })
+        let found = self
+            .collection
+            .change_many(news.keys().copied(), |order| {
+                let news = news.get(&order.order_id).into_iter().flatten();
+                // All of them, not until the first that changes something.
+                news.fold(false, |changed, progress| order.advance(progress) | changed)
+            })
+            .await?;
+        for order_id in news.keys().filter(|id| !found.contains_key(id)) {
+            tracing::warn!(%order_id, "an event tells of an order that is not here");
+        }
+        Ok(())
+    }
+
+    /// Asks for an order back; returns it and what comes of that, or none if there is no such order.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn cancel(
+        &self,
+        id: OrderId,
+        now: Timestamp,
+    ) -> Result<Option<(Order, Cancellation)>, StoreError> {
+        let mut found = self
+            .collection
+            .change_many([id], |order| {
+                let before = order.cancel_requested_at;
+                order.cancel(now);
+                order.cancel_requested_at != before
+            })
+            .await?;
+        Ok(found.remove(&id).map(|mut order| {
+            let outcome = order.cancel(now);
+            (order, outcome)
+        }))
     }
 }

@@ -166,7 +166,9 @@ async fn one_order(http: &Client, orders: &str) -> Result<Duration, Box<dyn Erro
             .await?;
         match order["status"].as_str() {
             Some("SHIPPED") => return Ok(begun.elapsed()),
-            Some("REJECTED" | "DECLINED") | None => return Err(format!("ended as {order}").into()),
+            Some("REJECTED" | "REFUNDED" | "DECLINED" | "CANCELLED") | None => {
+                return Err(format!("ended as {order}").into());
+            }
             Some(_) => {}
         }
     }

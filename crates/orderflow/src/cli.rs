@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use contracts::names;
+use contracts::{Money, names};
 use service_kit::secret::Secret;
 
 use crate::stock::Stock;
@@ -151,6 +151,9 @@ pub struct Settings {
     /// The stock at the very first start: product:quantity:price, separated by commas.
     #[arg(long, env = "STOCK", default_value = crate::stock::DEFAULT)]
     pub stock: Stock,
+    /// Orders that cost more than this are declined.
+    #[arg(long, env = "DECLINE_ABOVE", default_value = "10000.00")]
+    pub decline_above: Money,
     /// Simulated work an order in each service, in milliseconds.
     #[arg(long, env = "PROCESSING_TIME_MS", default_value = "0", value_parser = milliseconds)]
     pub processing_time: Duration,

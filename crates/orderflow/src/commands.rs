@@ -9,6 +9,7 @@ use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use payment_service::payment::DeclineRule;
 use service_kit::application::stop_on_signal;
 use service_kit::store::Store;
 use tokio_util::sync::CancellationToken;
@@ -87,6 +88,9 @@ async fn shop_settings(settings: &Settings) -> Result<ShopSettings, ShopError> {
     Ok(ShopSettings {
         bootstrap_servers: settings.bootstrap_servers().map(str::to_owned),
         store: Store::open(settings.mongodb_uri()).await?,
+        decline: DeclineRule {
+            above: settings.decline_above,
+        },
         processing_time: settings.processing_time,
         ..ShopSettings::embedded(settings.stock.0.clone())
     })

@@ -4,9 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use contracts::Money;
 use inventory_service::stock::Product;
 use kafka_broker::{Broker, BrokerConfig, BrokerError};
 use kafka_client::{Client, ClientConfig, ClientError};
+use payment_service::payment::DeclineRule;
 use service_kit::application::{Application, ApplicationError};
 use service_kit::clock::{SharedClock, SystemClock};
 use service_kit::context::{BuildError, Context};
@@ -29,6 +31,8 @@ pub struct ShopSettings {
     pub store: Store,
     /// The stock at the very first start.
     pub stock: Vec<Product>,
+    /// Which payments are declined.
+    pub decline: DeclineRule,
     /// Simulated work an order in each service.
     pub processing_time: Duration,
     /// The time.
@@ -36,13 +40,14 @@ pub struct ShopSettings {
 }
 
 impl ShopSettings {
-    /// Everything embedded and the broker on a free port, with this stock.
+    /// Everything embedded and the broker on a free port, with this stock; no payment is declined.
     pub fn embedded(stock: Vec<Product>) -> Self {
         Self {
             bootstrap_servers: None,
             broker: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             store: Store::Embedded(service_kit::store::EmbeddedStore::new()),
             stock,
+            decline: DeclineRule { above: Money::MAX },
             processing_time: Duration::ZERO,
             clock: Arc::new(SystemClock),
         }
@@ -156,7 +161,7 @@ impl Shop {
             let listener = listen(*role, SocketAddr::new(host, *port)).await?;
             let application = match role {
                 Role::Order => order_service::build(&context, listener, IdGenerator::random())?,
-                Role::Payment => payment_service::build(&context, listener)?,
+                Role::Payment => payment_service::build(&context, listener, settings.decline)?,
                 Role::Inventory => {
                     inventory_service::build(&context, listener, settings.stock.clone())?
                 }

@@ -1,4 +1,4 @@
-//! payment-service captures the payment of each order, once, and says so.
+//! payment-service captures the payment of each order, once, gives it back where the order comes to nothing, and says so.
 
 mod api;
 pub mod payment;
@@ -13,20 +13,31 @@ use service_kit::http::Health;
 use service_kit::worker::Reactions;
 use tokio::net::TcpListener;
 
-use payment::{DATABASE, Payment};
+use payment::{DATABASE, DeclineRule, Payment};
+use reactions::inventory_updated::OnInventoryUpdated;
 use reactions::order_placed::OnOrderPlaced;
 
-/// The service on this listener.
+/// The service on this listener. `rule` says which payments are declined.
 ///
 /// # Errors
 ///
 /// [`BuildError`].
-pub fn build(context: &Context, listener: TcpListener) -> Result<Application, BuildError> {
+pub fn build(
+    context: &Context,
+    listener: TcpListener,
+    rule: DeclineRule,
+) -> Result<Application, BuildError> {
     let payments = context.store.collection::<Payment>(DATABASE)?;
-    let reactions = Reactions::new().on(OnOrderPlaced {
-        payments: payments.clone(),
-        clock: Arc::clone(&context.clock),
-    });
+    let reactions = Reactions::new()
+        .on(OnOrderPlaced {
+            payments: payments.clone(),
+            rule,
+            clock: Arc::clone(&context.clock),
+        })
+        .on(OnInventoryUpdated {
+            payments: payments.clone(),
+            clock: Arc::clone(&context.clock),
+        });
     let parts = ServiceParts {
         name: names::PAYMENT_SERVICE,
         api: api::routes(payments.clone()),

@@ -48,7 +48,16 @@ pub fn ok<T: Serialize>(value: &T) -> Response {
 
 /// A 201 with this as JSON and where it is to be found.
 pub fn created<T: Serialize>(location: &str, value: &T) -> Response {
-    let mut response = json(StatusCode::CREATED, value);
+    located(StatusCode::CREATED, location, value)
+}
+
+/// A 202 with this as JSON and where it is to be seen what comes of it.
+pub fn accepted<T: Serialize>(location: &str, value: &T) -> Response {
+    located(StatusCode::ACCEPTED, location, value)
+}
+
+fn located<T: Serialize>(status: StatusCode, location: &str, value: &T) -> Response {
+    let mut response = json(status, value);
     if let Ok(location) = HeaderValue::from_str(location) {
         response.headers_mut().insert(LOCATION, location);
     }

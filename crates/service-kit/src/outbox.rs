@@ -36,15 +36,15 @@ pub trait OutboxDocument: Document {
     /// The indexed field that is true until it is published, and left out from then on.
     const UNPUBLISHED: &'static str;
 
-    /// Its event, the same each time.
+    /// Its events, the first one first. One that was published before may be among them, with the same id.
     ///
     /// # Errors
     ///
     /// [`EncodeError`].
-    fn message(&self) -> Result<Message, EncodeError>;
+    fn messages(&self) -> Result<Vec<Message>, EncodeError>;
 
-    /// Notes that it is published; false if that was known.
-    fn mark_published(&mut self) -> bool;
+    /// Notes that what `published` had to say is published; false if that was known, or if there is more to say by now.
+    fn mark_published(&mut self, published: &Self) -> bool;
 }
 
 /// Tells the relay of documents that were just stored.
@@ -244,7 +244,10 @@ impl<T: OutboxDocument> Relay<T> {
     }
 
     async fn send(&self, documents: &[T]) -> Result<(), RelayError> {
-        let messages: Vec<Message> = documents.iter().map(T::message).collect::<Result<_, _>>()?;
+        let mut messages = Vec::with_capacity(documents.len());
+        for document in documents {
+            messages.extend(document.messages()?);
+        }
         Ok(publish(&self.producer, &messages).await?)
     }
 
@@ -270,8 +273,12 @@ impl<T: OutboxDocument> Relay<T> {
         let stored = self.collection.get_many(&ids).await?;
         let published: Vec<Versioned<T>> = stored
             .into_iter()
-            .flatten()
-            .filter_map(|mut found| found.document.mark_published().then_some(found))
+            .zip(documents)
+            .filter_map(|(found, published)| {
+                let mut found = found?;
+                let marked = found.document.mark_published(published);
+                marked.then_some(found)
+            })
             .collect();
         if !published.is_empty() {
             // A conflict means that somebody changed the document in between. Either he removed the mark, or it is still

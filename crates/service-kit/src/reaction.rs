@@ -49,14 +49,6 @@ pub enum ReactionError {
     /// An event could not be written.
     #[error(transparent)]
     Encode(#[from] EncodeError),
-    /// Others changed the same documents again and again.
-    #[error("{what} changed under {attempts} attempts")]
-    Contention {
-        /// Which documents.
-        what: &'static str,
-        /// How often it was tried.
-        attempts: u32,
-    },
     /// Something is not there that was there, or was written, a moment ago. A read that misses a write passes; nothing may
     /// be skipped for it.
     #[error("{what} of {id} is not there")]
@@ -66,6 +58,14 @@ pub enum ReactionError {
         /// Of which order or document.
         id: String,
     },
+    /// The event contradicts what this service knows, and no later attempt will mend that.
+    #[error("{what} contradicts what is stored for {id}")]
+    Contradiction {
+        /// What the event says.
+        what: &'static str,
+        /// Of which order.
+        id: String,
+    },
 }
 
 impl ReactionError {
@@ -73,8 +73,8 @@ impl ReactionError {
     pub fn is_retriable(&self) -> bool {
         match self {
             Self::Store(error) => error.is_unavailable(),
-            Self::Encode(_) => false,
-            Self::Contention { .. } | Self::Missing { .. } => true,
+            Self::Encode(_) | Self::Contradiction { .. } => false,
+            Self::Missing { .. } => true,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! transactions. A service's logic is written once on [`Collection`] and holds on both stores; one
 //! conformance suite runs on both.
 
+mod change;
 mod collection;
 mod document;
 mod embedded;

@@ -1,4 +1,4 @@
-//! shipment-service sends what was taken from the stock, once an order, and says so.
+//! shipment-service sends what was taken from the stock, once an order, unless the order was cancelled in time, and says so.
 
 mod api;
 pub mod reactions;
@@ -14,6 +14,7 @@ use service_kit::worker::Reactions;
 use tokio::net::TcpListener;
 
 use reactions::inventory_updated::OnInventoryUpdated;
+use reactions::order_cancelled::OnOrderCancelled;
 use shipment::{DATABASE, Shipment};
 
 /// The service on this listener.
@@ -23,10 +24,15 @@ use shipment::{DATABASE, Shipment};
 /// [`BuildError`].
 pub fn build(context: &Context, listener: TcpListener) -> Result<Application, BuildError> {
     let shipments = context.store.collection::<Shipment>(DATABASE)?;
-    let reactions = Reactions::new().on(OnInventoryUpdated {
-        shipments: shipments.clone(),
-        clock: Arc::clone(&context.clock),
-    });
+    let reactions = Reactions::new()
+        .on(OnInventoryUpdated {
+            shipments: shipments.clone(),
+            clock: Arc::clone(&context.clock),
+        })
+        .on(OnOrderCancelled {
+            shipments: shipments.clone(),
+            clock: Arc::clone(&context.clock),
+        });
     let parts = ServiceParts {
         name: names::SHIPMENT_SERVICE,
         api: api::routes(shipments.clone()),

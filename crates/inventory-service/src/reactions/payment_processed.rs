@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use contracts::{Envelope, InventoryUpdated, Message, OrderId, PaymentProcessed, PaymentStatus};
+use contracts::{Envelope, Message, OrderId, PaymentProcessed, PaymentStatus};
 use service_kit::clock::SharedClock;
 use service_kit::reaction::{Reaction, ReactionError};
 
 use crate::updates::InventoryUpdate;
-use crate::warehouse::{PaidOrder, Warehouse};
+use crate::warehouse::{OrderItems, Warehouse};
 
 /// Takes the items of the orders whose payment was captured.
 #[derive(Debug)]
@@ -31,20 +31,21 @@ impl Reaction for OnPaymentProcessed {
             .take(&paid_orders(batch), self.clock.now())
             .await?;
         paid(batch)
-            .map(|paid| tell(paid, &updates))
-            .collect::<Result<_, _>>()
+            .filter_map(|paid| tell(paid, &updates).transpose())
+            .collect()
     }
 
     async fn settle(&self, batch: &[Envelope<PaymentProcessed>]) -> Result<(), ReactionError> {
-        self.warehouse.settle(&paid_orders(batch)).await
+        Ok(self.warehouse.settle(&paid_orders(batch)).await?)
     }
 }
 
-/// The event that tells what was decided. An order without a decision is not passed over: it would wait for ever.
+/// The event that tells what was decided; none for an order that was cancelled first, of which its release tells. An order
+/// without a decision is not passed over: it would wait for ever.
 fn tell(
     paid: &Envelope<PaymentProcessed>,
     updates: &BTreeMap<OrderId, InventoryUpdate>,
-) -> Result<Message, ReactionError> {
+) -> Result<Option<Message>, ReactionError> {
     let order_id = paid.data.order_id;
     let update = updates
         .get(&order_id)
@@ -52,16 +53,10 @@ fn tell(
             what: "the decision",
             id: format!("order {order_id}"),
         })?;
-    let event = InventoryUpdated {
-        order_id,
-        customer_id: paid.data.customer_id.clone(),
-        status: update.status,
-        reason: update.reason.clone(),
-        items: update.items.clone(),
-        shipping_address: paid.data.shipping_address.clone(),
-        timestamp: update.timestamp,
-    };
-    Ok(Envelope::new(event, paid.attributes.traceparent).encode()?)
+    let message = update
+        .decision(&paid.data)
+        .map(|event| Envelope::new(event, paid.attributes.traceparent).encode());
+    Ok(message.transpose()?)
 }
 
 /// The events that ask for stock: a declined or refunded payment does not.
@@ -71,9 +66,9 @@ fn paid(batch: &[Envelope<PaymentProcessed>]) -> impl Iterator<Item = &Envelope<
         .filter(|event| event.data.status == PaymentStatus::Completed)
 }
 
-fn paid_orders(batch: &[Envelope<PaymentProcessed>]) -> Vec<PaidOrder> {
+fn paid_orders(batch: &[Envelope<PaymentProcessed>]) -> Vec<OrderItems> {
     paid(batch)
-        .map(|event| PaidOrder {
+        .map(|event| OrderItems {
             order_id: event.data.order_id,
             items: event.data.items.clone(),
         })
@@ -106,7 +101,9 @@ mod tests {
         let paid = paid();
         let (order_id, decided) = (paid.data.order_id, Timestamp::from_millis(3));
         let update = InventoryUpdate::new(order_id, Vec::new(), Decision::Taken, decided);
-        let message = tell(&paid, &BTreeMap::from([(order_id, update)])).unwrap();
+        let message = tell(&paid, &BTreeMap::from([(order_id, update)]))
+            .unwrap()
+            .unwrap();
         let told: serde_json::Value = serde_json::from_slice(&message.value).unwrap();
         let status = serde_json::to_value(InventoryStatus::Updated).unwrap();
         assert_eq!(

@@ -1,9 +1,9 @@
 //! An order's items were taken from the stock, or could not be.
 
-use contracts::{Envelope, InventoryStatus, InventoryUpdated, Message, OrderStatus};
+use contracts::{Envelope, InventoryUpdated, Message};
 use service_kit::reaction::{Reaction, ReactionError};
 
-use crate::order::Progress;
+use crate::order::{Fact, Progress};
 use crate::orders::Orders;
 
 /// Keeps the orders' status true to the stock.
@@ -20,20 +20,18 @@ impl Reaction for OnInventoryUpdated {
         &self,
         batch: &[Envelope<InventoryUpdated>],
     ) -> Result<Vec<Message>, ReactionError> {
-        let progress: Vec<Progress> = batch.iter().map(|event| progress(&event.data)).collect();
+        let progress: Vec<Progress> = batch.iter().map(progress).collect();
         self.orders.advance(&progress).await?;
         Ok(Vec::new())
     }
 }
 
-fn progress(event: &InventoryUpdated) -> Progress {
-    let status = match event.status {
-        InventoryStatus::Updated => OrderStatus::Reserved,
-        InventoryStatus::Rejected => OrderStatus::Rejected,
-    };
+fn progress(event: &Envelope<InventoryUpdated>) -> Progress {
     Progress {
-        order_id: event.order_id,
-        status,
-        reason: event.reason.clone(),
+        order_id: event.data.order_id,
+        fact: Fact::Inventory(event.data.status),
+        reason: event.data.reason.clone(),
+        timestamp: event.data.timestamp,
+        event_id: event.attributes.id,
     }
 }

@@ -1,9 +1,9 @@
 //! A payment was captured, declined or given back.
 
-use contracts::{Envelope, Message, OrderStatus, PaymentProcessed, PaymentStatus};
+use contracts::{Envelope, Message, PaymentProcessed};
 use service_kit::reaction::{Reaction, ReactionError};
 
-use crate::order::Progress;
+use crate::order::{Fact, Progress};
 use crate::orders::Orders;
 
 /// Keeps the orders' status true to their payments.
@@ -20,21 +20,18 @@ impl Reaction for OnPaymentProcessed {
         &self,
         batch: &[Envelope<PaymentProcessed>],
     ) -> Result<Vec<Message>, ReactionError> {
-        let progress: Vec<Progress> = batch.iter().map(|event| progress(&event.data)).collect();
+        let progress: Vec<Progress> = batch.iter().map(progress).collect();
         self.orders.advance(&progress).await?;
         Ok(Vec::new())
     }
 }
 
-fn progress(event: &PaymentProcessed) -> Progress {
-    let status = match event.status {
-        PaymentStatus::Completed => OrderStatus::Paid,
-        PaymentStatus::Declined => OrderStatus::Declined,
-        PaymentStatus::Refunded => OrderStatus::Refunded,
-    };
+fn progress(event: &Envelope<PaymentProcessed>) -> Progress {
     Progress {
-        order_id: event.order_id,
-        status,
-        reason: event.reason.clone(),
+        order_id: event.data.order_id,
+        fact: Fact::Payment(event.data.status),
+        reason: event.data.reason.clone(),
+        timestamp: event.data.timestamp,
+        event_id: event.attributes.id,
     }
 }

@@ -1,9 +1,9 @@
 //! A shipment came further.
 
-use contracts::{Envelope, Message, OrderStatus, ShipmentProcessed, ShipmentStatus};
+use contracts::{Envelope, Message, ShipmentProcessed};
 use service_kit::reaction::{Reaction, ReactionError};
 
-use crate::order::Progress;
+use crate::order::{Fact, Progress};
 use crate::orders::Orders;
 
 /// Keeps the orders' status true to their shipments.
@@ -20,21 +20,18 @@ impl Reaction for OnShipmentProcessed {
         &self,
         batch: &[Envelope<ShipmentProcessed>],
     ) -> Result<Vec<Message>, ReactionError> {
-        let progress: Vec<Progress> = batch.iter().map(|event| progress(&event.data)).collect();
+        let progress: Vec<Progress> = batch.iter().map(progress).collect();
         self.orders.advance(&progress).await?;
         Ok(Vec::new())
     }
 }
 
-fn progress(event: &ShipmentProcessed) -> Progress {
-    let status = match event.status {
-        // Being packed is no status of an order: it stays where it is.
-        ShipmentStatus::Processing => OrderStatus::Reserved,
-        ShipmentStatus::Shipped => OrderStatus::Shipped,
-    };
+fn progress(event: &Envelope<ShipmentProcessed>) -> Progress {
     Progress {
-        order_id: event.order_id,
-        status,
+        order_id: event.data.order_id,
+        fact: Fact::Shipment(event.data.status),
         reason: None,
+        timestamp: event.data.timestamp,
+        event_id: event.attributes.id,
     }
 }

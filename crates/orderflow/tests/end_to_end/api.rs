@@ -148,6 +148,7 @@ async fn an_accepted_order_is_told_in_full_and_where_it_is() {
         [
             "created_at",
             "customer_id",
+            "history",
             "items",
             "order_id",
             "shipping_address",

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use orderflow::cli::Role;
 use orderflow::{Shop, ShopSettings};
+use payment_service::payment::DeclineRule;
 use service_kit::store::{EmbeddedStore, Store};
 
 use crate::running::{Running, order};
@@ -25,6 +26,40 @@ async fn an_order_is_shipped() {
 async fn what_cannot_be_had_is_rejected() {
     let shop = Running::start(settings()).await;
     scenarios::what_cannot_be_had_is_rejected(&shop.urls, "P001", "P002").await;
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_costs_too_much_is_declined() {
+    let decline = DeclineRule {
+        above: "100.00".parse().unwrap(),
+    };
+    let shop = Running::start(ShopSettings {
+        decline,
+        ..settings()
+    })
+    .await;
+    scenarios::what_costs_too_much_is_declined(&shop.urls, "P001").await;
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn orders_that_are_asked_back_end_in_a_right_state() {
+    let shop = Running::start(settings()).await;
+    scenarios::orders_that_are_asked_back_end_in_a_right_state(&shop.urls, "P001").await;
+    scenarios::at_rest_nothing_lags(&shop.urls).await;
+    shop.stop().await;
+}
+
+/// With work that takes its time, orders are asked back while they are on their way, and none is both sent and paid back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn orders_that_are_asked_back_while_the_services_work_end_in_a_right_state() {
+    let shop = Running::start(ShopSettings {
+        processing_time: std::time::Duration::from_millis(20),
+        ..settings()
+    })
+    .await;
+    scenarios::orders_that_are_asked_back_end_in_a_right_state(&shop.urls, "P001").await;
     shop.stop().await;
 }
 

@@ -50,6 +50,7 @@ async fn an_order_is_shipped() {
     let shop = start(&Role::ALL, stock).await;
     scenarios::an_order_is_shipped(&shop.urls, &product_a).await;
     scenarios::what_cannot_be_had_is_rejected(&shop.urls, &product_b, &product_a).await;
+    scenarios::orders_that_are_asked_back_end_in_a_right_state(&shop.urls, &product_a).await;
     scenarios::at_rest_nothing_lags(&shop.urls).await;
     shop.stop().await;
 }
@@ -113,22 +114,22 @@ async fn two_payment_services_share_the_partitions() {
         .when(Role::Inventory, &format!("/inventory/{hot}"), |_| true)
         .await;
     let first = Process::payment();
-    owns(&first, 3..=3).await;
+    owns(&first, 6..=6).await;
     let mut ids = scenarios::place_many(&shop.urls, 200, &hot, &cold).await;
     let second = Process::payment();
     ids.extend(scenarios::place_many(&shop.urls, 200, &hot, &cold).await);
-    owns(&second, 1..=2).await;
-    owns(&first, 1..=2).await;
+    owns(&second, 2..=4).await;
+    owns(&first, 2..=4).await;
     ids.extend(scenarios::place_many(&shop.urls, 200, &hot, &cold).await);
     second.terminate().await;
     ids.extend(scenarios::place_many(&shop.urls, 200, &hot, &cold).await);
-    owns(&first, 3..=3).await;
+    owns(&first, 6..=6).await;
     scenarios::all_end_well(&with_payment(&shop, &first), &ids, &hot, 10_000).await;
     first.terminate().await;
     shop.stop().await;
 }
 
-/// Waits until the process reads that many of the topic's partitions.
+/// Waits until the process reads that many of the partitions of the two topics.
 async fn owns(process: &Process, partitions: std::ops::RangeInclusive<usize>) {
     process
         .urls
@@ -162,7 +163,7 @@ fn kafka_shows_no_lag(group: &str) {
         .collect();
     assert_eq!(
         rows.len(),
-        3,
+        6,
         "{text}{}",
         String::from_utf8_lossy(&output.stderr)
     );

@@ -93,6 +93,13 @@ impl Urls {
         order["order_id"].as_str().unwrap().to_owned()
     }
 
+    /// Asks for an order back.
+    pub(crate) async fn cancel(&self, id: &str) -> (StatusCode, Value) {
+        let url = self.url(Role::Order, &format!("/orders/{id}/cancel"));
+        let response = self.http.post(url).send().await.unwrap();
+        (response.status(), response.json().await.unwrap())
+    }
+
     /// Waits until the order is where `done` wants it, and returns it.
     pub(crate) async fn order_when(&self, id: &str, done: impl Fn(&str) -> bool) -> Value {
         let path = format!("/orders/{id}");

@@ -16,7 +16,7 @@ pub(crate) fn product(id: &str, quantity: u64, cents: i64) -> Product {
 }
 
 fn final_status(status: &str) -> bool {
-    matches!(status, "SHIPPED" | "REJECTED" | "DECLINED")
+    matches!(status, "SHIPPED" | "REFUNDED" | "DECLINED" | "CANCELLED")
 }
 
 /// An order is paid, taken from the stock and shipped, and each service tells the same of it.
@@ -70,15 +70,86 @@ pub(crate) async fn what_cannot_be_had_is_rejected(shop: &Urls, scarce: &str, ot
     ] {
         let id = shop.place(&items).await;
         let order = shop.order_when(&id, final_status).await;
-        assert_eq!(order["status"], "REJECTED");
+        assert_eq!(
+            history(&order),
+            ["PENDING", "PAID", "REJECTED", "REFUNDED"],
+            "{order}"
+        );
         assert!(
             order["reason"].as_str().unwrap().contains(reason),
             "{order}"
         );
         let (status, _) = shop.get(Role::Shipment, &format!("/shipments/{id}")).await;
         assert_eq!(status, 404);
+        let payment = shop.found(Role::Payment, &format!("/payments/{id}")).await;
+        assert_eq!(payment["status"], "REFUNDED", "{payment}");
     }
     assert_eq!(shop.found(Role::Inventory, &path).await["quantity"], before);
+}
+
+fn history(order: &Value) -> Vec<&str> {
+    let history = order["history"].as_array().unwrap();
+    let statuses = history.iter().map(|past| past["status"].as_str().unwrap());
+    statuses.collect()
+}
+
+/// An order that costs too much is declined: nothing is captured, taken or sent.
+pub(crate) async fn what_costs_too_much_is_declined(shop: &Urls, product: &str) {
+    let path = format!("/inventory/{product}");
+    let before = shop.when(Role::Inventory, &path, |_| true).await["quantity"].clone();
+    let id = shop.place(&[(product, 1, "100.01")]).await;
+    let order = shop.order_when(&id, final_status).await;
+    assert_eq!(history(&order), ["PENDING", "DECLINED"], "{order}");
+    assert!(
+        order["reason"].as_str().unwrap().contains("limit"),
+        "{order}"
+    );
+    let payment = shop.found(Role::Payment, &format!("/payments/{id}")).await;
+    assert_eq!(payment["status"], "DECLINED");
+    let (status, problem) = shop.cancel(&id).await;
+    assert_eq!(status, 409, "{problem}");
+    assert_eq!(shop.found(Role::Inventory, &path).await["quantity"], before);
+}
+
+/// Orders that are asked back at any moment of their way end as CANCELLED, with the payment given back and the stock as it was,
+/// or as SHIPPED; and what was shipped cannot be asked back.
+pub(crate) async fn orders_that_are_asked_back_end_in_a_right_state(shop: &Urls, product: &str) {
+    let path = format!("/inventory/{product}");
+    let before = shop.when(Role::Inventory, &path, |_| true).await["quantity"]
+        .as_u64()
+        .unwrap();
+    let mut shipped = 0;
+    for round in 0..12 {
+        let id = shop.place(&[(product, 2, "1.00")]).await;
+        // At once, and then ever later on its way.
+        const WAY: [&str; 4] = ["PENDING", "PAID", "RESERVED", "SHIPPED"];
+        shop.order_when(&id, |status| WAY[round % 4..].contains(&status))
+            .await;
+        let (status, answer) = shop.cancel(&id).await;
+        assert!([200, 202, 409].contains(&status.as_u16()), "{answer}");
+        let order = shop.order_when(&id, final_status).await;
+        let payment = shop.found(Role::Payment, &format!("/payments/{id}")).await;
+        match order["status"].as_str().unwrap() {
+            "SHIPPED" => {
+                shipped += 1;
+                assert_eq!(payment["status"], "COMPLETED", "{order}");
+                assert_eq!(shop.cancel(&id).await.0, 409);
+            }
+            "CANCELLED" => {
+                let paid = history(&order).contains(&"PAID");
+                let undone = if paid { "REFUNDED" } else { "CANCELLED" };
+                assert_eq!(payment["status"], undone, "{order}");
+                let shipment = shop
+                    .found(Role::Shipment, &format!("/shipments/{id}"))
+                    .await;
+                assert_eq!(shipment["status"], "CANCELLED", "{order}");
+                assert_eq!(shop.cancel(&id).await.0, 200, "asked back before");
+            }
+            other => panic!("{other}: {order}"),
+        }
+    }
+    let left = |stock: &Value| stock["quantity"].as_u64() == Some(before - 2 * shipped);
+    shop.when(Role::Inventory, &path, left).await;
 }
 
 /// Many orders at once for less stock than they want: every one ends, the stock adds up, one payment each.
@@ -128,9 +199,9 @@ pub(crate) async fn all_end_well(shop: &Urls, ids: &[String], hot: &str, start: 
 pub(crate) async fn at_rest_nothing_lags(shop: &Urls) {
     for (role, partitions) in [
         (Role::Order, 9),
-        (Role::Payment, 3),
-        (Role::Inventory, 3),
-        (Role::Shipment, 3),
+        (Role::Payment, 6),
+        (Role::Inventory, 6),
+        (Role::Shipment, 6),
     ] {
         let at_rest = |rows: &Value| {
             rows["items"]

@@ -1,18 +1,20 @@
-//! An order was placed: its payment is captured.
+//! An order was placed: its payment is captured, or declined.
 
-use contracts::{Envelope, Message, OrderPlaced, PaymentProcessed};
+use contracts::{Envelope, Message, OrderPlaced};
 use service_kit::clock::SharedClock;
 use service_kit::reaction::{Reaction, ReactionError};
 use service_kit::store::Collection;
 
-use crate::payment::Payment;
+use crate::payment::{DeclineRule, Payment};
 
-/// Captures the payment of each order, once.
+/// Captures the payment of each order, once, unless it is declined.
 #[derive(Debug)]
 pub struct OnOrderPlaced {
     /// The payments.
     pub payments: Collection<Payment>,
-    /// Tells when a payment was captured.
+    /// Which are declined.
+    pub rule: DeclineRule,
+    /// Tells when a payment was decided.
     pub clock: SharedClock,
 }
 
@@ -23,22 +25,14 @@ impl Reaction for OnOrderPlaced {
         let now = self.clock.now();
         let payments = batch
             .iter()
-            .map(|event| Payment::capture(&event.data, now))
+            .map(|event| Payment::decide(&event.data, self.rule, now))
             .collect();
-        // A payment that was there before holds, with its own time: the event comes out the same.
+        // A payment that was there before holds, with its own time and status: the event comes out the same.
         let payments = self.payments.insert_or_get(payments).await?;
         let mut messages = Vec::with_capacity(batch.len());
         for (placed, payment) in batch.iter().zip(payments) {
-            let event = PaymentProcessed {
-                order_id: payment.order_id,
-                customer_id: payment.customer_id,
-                amount: payment.amount,
-                status: payment.status,
-                reason: None,
-                items: placed.data.items.clone(),
-                shipping_address: placed.data.shipping_address.clone(),
-                timestamp: payment.timestamp,
-            };
+            let order = &placed.data;
+            let event = payment.decision(order.items.clone(), order.shipping_address.clone());
             messages.push(Envelope::new(event, placed.attributes.traceparent).encode()?);
         }
         Ok(messages)

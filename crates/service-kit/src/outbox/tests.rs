@@ -28,16 +28,16 @@ impl Document for Note {
 impl OutboxDocument for Note {
     const UNPUBLISHED: &'static str = "unpublished";
 
-    fn message(&self) -> Result<Message, EncodeError> {
-        Ok(Message {
+    fn messages(&self) -> Result<Vec<Message>, EncodeError> {
+        Ok(vec![Message {
             topic: "notes",
             key: Vec::new(),
             headers: Vec::new(),
             value: Vec::new(),
-        })
+        }])
     }
 
-    fn mark_published(&mut self) -> bool {
+    fn mark_published(&mut self, _: &Self) -> bool {
         true
     }
 }

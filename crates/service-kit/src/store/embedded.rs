@@ -1,5 +1,6 @@
-//! The store in the memory of the process: typed, nothing is serialised.
+//! The store in the memory of the process: typed, nothing is serialised. It can fail on purpose, for tests.
 
+mod faults;
 mod shards;
 
 use std::any::Any;
@@ -7,19 +8,19 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
 use super::StoreError;
 use super::document::{Document, Filter, Insert, Listing, Replace, Versioned};
+use faults::Faults;
 use shards::Shards;
 
 /// Databases in memory. Clones are the same store; it is gone with the last of them.
 #[derive(Clone)]
 pub struct EmbeddedStore {
     collections: Arc<Mutex<HashMap<String, Arc<dyn Any + Send + Sync>>>>,
-    away: Arc<AtomicBool>,
+    faults: Arc<Faults>,
 }
 
 impl EmbeddedStore {
@@ -27,17 +28,29 @@ impl EmbeddedStore {
     pub fn new() -> Self {
         Self {
             collections: Arc::default(),
-            away: Arc::default(),
+            faults: Arc::default(),
         }
     }
 
     /// A fault on purpose: while away, every operation answers [`StoreError::Unavailable`].
     pub fn set_away(&self, away: bool) {
-        self.away.store(away, Ordering::SeqCst);
+        self.faults.set_away(away);
+    }
+
+    /// A fault on purpose, once: of the documents that are written from now on, the write of number `nth`, counted from 1,
+    /// answers [`StoreError::Unavailable`]: after it was done if `applied`, otherwise before. The rest of its batch is not
+    /// written. So a crash at any point of a handler can be had, one after the other.
+    pub fn fail_write(&self, nth: u64, applied: bool) {
+        self.faults.fail_write(nth, applied);
+    }
+
+    /// Whether the fault of [`EmbeddedStore::fail_write`] is still to come: the handler under test writes less than that.
+    pub fn has_fault(&self) -> bool {
+        self.faults.is_pending()
     }
 
     pub(super) fn ping(&self) -> Result<(), StoreError> {
-        there(&self.away, "ping", "embedded")
+        self.faults.there("ping", "embedded")
     }
 
     pub(super) fn collection<T: Document>(
@@ -59,7 +72,7 @@ impl EmbeddedStore {
         Ok(Collection {
             name: name.into(),
             shards,
-            away: Arc::clone(&self.away),
+            faults: Arc::clone(&self.faults),
         })
     }
 }
@@ -76,22 +89,10 @@ impl fmt::Debug for EmbeddedStore {
     }
 }
 
-fn there(away: &AtomicBool, operation: &'static str, collection: &str) -> Result<(), StoreError> {
-    if !away.load(Ordering::SeqCst) {
-        return Ok(());
-    }
-    Err(StoreError::Unavailable {
-        operation,
-        collection: collection.to_owned(),
-        cause: "the store is away",
-        reason: "it was set away".to_owned(),
-    })
-}
-
 pub(super) struct Collection<T: Document> {
     name: Arc<str>,
     shards: Arc<Shards<T>>,
-    away: Arc<AtomicBool>,
+    faults: Arc<Faults>,
 }
 
 impl<T: Document> Clone for Collection<T> {
@@ -99,7 +100,7 @@ impl<T: Document> Clone for Collection<T> {
         Self {
             name: Arc::clone(&self.name),
             shards: Arc::clone(&self.shards),
-            away: Arc::clone(&self.away),
+            faults: Arc::clone(&self.faults),
         }
     }
 }
@@ -114,7 +115,22 @@ impl<T: Document> fmt::Debug for Collection<T> {
 
 impl<T: Document> Collection<T> {
     fn there(&self, operation: &'static str) -> Result<(), StoreError> {
-        there(&self.away, operation, &self.name)
+        self.faults.there(operation, &self.name)
+    }
+
+    fn write_each<D, O>(
+        &self,
+        operation: &'static str,
+        documents: Vec<D>,
+        write: impl Fn(D) -> O,
+    ) -> Result<Vec<O>, StoreError> {
+        documents
+            .into_iter()
+            .map(|document| {
+                self.faults
+                    .writing(operation, &self.name, || write(document))
+            })
+            .collect()
     }
 
     pub(super) fn ping(&self) -> Result<(), StoreError> {
@@ -123,10 +139,7 @@ impl<T: Document> Collection<T> {
 
     pub(super) fn insert_many(&self, documents: Vec<T>) -> Result<Vec<Insert>, StoreError> {
         self.there("insert")?;
-        Ok(documents
-            .into_iter()
-            .map(|document| self.shards.insert(document))
-            .collect())
+        self.write_each("insert", documents, |document| self.shards.insert(document))
     }
 
     pub(super) fn get_many(&self, ids: &[T::Id]) -> Result<Vec<Option<Versioned<T>>>, StoreError> {
@@ -139,10 +152,9 @@ impl<T: Document> Collection<T> {
         documents: Vec<Versioned<T>>,
     ) -> Result<Vec<Replace>, StoreError> {
         self.there("replace")?;
-        Ok(documents
-            .into_iter()
-            .map(|document| self.shards.replace(document))
-            .collect())
+        self.write_each("replace", documents, |document| {
+            self.shards.replace(document)
+        })
     }
 
     pub(super) fn list(

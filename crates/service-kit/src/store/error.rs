@@ -57,6 +57,14 @@ pub enum StoreError {
         /// The id of the document that has the value.
         owner: String,
     },
+    /// Others changed the same documents again and again; asking again may help.
+    #[error("{collection} changed under {attempts} attempts")]
+    Contention {
+        /// The collection.
+        collection: &'static str,
+        /// How often it was tried.
+        attempts: u32,
+    },
     /// The embedded collection of that name holds documents of another type.
     #[error("{collection} holds documents of another type")]
     AnotherType {
@@ -72,9 +80,9 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the same may succeed later: the store is away, and nothing is wrong with the request.
+    /// Whether the same may succeed later: the store is away or busy, and nothing is wrong with the request.
     pub fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Unavailable { .. })
+        matches!(self, Self::Unavailable { .. } | Self::Contention { .. })
     }
 
     /// What is the matter, without what only the driver's authors understand: that is for the log.

@@ -46,15 +46,15 @@ impl Document for Note {
 impl OutboxDocument for Note {
     const UNPUBLISHED: &'static str = "unpublished";
 
-    fn message(&self) -> Result<Message, EncodeError> {
+    fn messages(&self) -> Result<Vec<Message>, EncodeError> {
         let answered = Answered {
             order_id: self.order_id,
             text: "x".repeat(self.bytes),
         };
-        Envelope::new(answered, None).encode()
+        Ok(vec![Envelope::new(answered, None).encode()?])
     }
 
-    fn mark_published(&mut self) -> bool {
+    fn mark_published(&mut self, _: &Self) -> bool {
         std::mem::take(&mut self.unpublished)
     }
 }

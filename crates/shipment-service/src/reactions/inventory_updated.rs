@@ -1,18 +1,21 @@
-//! An order's items were taken from the stock: they are sent.
+//! An order's items were taken from the stock: they are packed and sent.
 
-use contracts::{Envelope, InventoryStatus, InventoryUpdated, Message, ShipmentProcessed};
+use std::collections::BTreeMap;
+
+use contracts::{Envelope, InventoryStatus, InventoryUpdated, Message, OrderId, ShipmentStatus};
 use service_kit::clock::SharedClock;
 use service_kit::reaction::{Reaction, ReactionError};
 use service_kit::store::Collection;
 
+use super::tell;
 use crate::shipment::Shipment;
 
-/// Sends the orders that have their items.
+/// Sends the orders that have their items, unless they were cancelled.
 #[derive(Debug)]
 pub struct OnInventoryUpdated {
     /// The shipments.
     pub shipments: Collection<Shipment>,
-    /// Tells when a shipment was handed over.
+    /// Tells when a shipment was packed and handed over.
     pub clock: SharedClock,
 }
 
@@ -24,28 +27,22 @@ impl Reaction for OnInventoryUpdated {
         batch: &[Envelope<InventoryUpdated>],
     ) -> Result<Vec<Message>, ReactionError> {
         let now = self.clock.now();
-        let taken: Vec<_> = batch
+        let taken: BTreeMap<OrderId, &Envelope<InventoryUpdated>> = batch
             .iter()
             .filter(|event| event.data.status == InventoryStatus::Updated)
+            .map(|event| (event.data.order_id, event))
             .collect();
-        let shipments = taken
-            .iter()
-            .map(|event| Shipment::dispatch(&event.data, now))
+        let packed = taken
+            .values()
+            .map(|event| Shipment::pack(&event.data, now))
             .collect();
-        let shipments = self.shipments.insert_or_get(shipments).await?;
-        let mut messages = Vec::with_capacity(taken.len());
-        for (cause, shipment) in taken.iter().zip(shipments) {
-            let event = ShipmentProcessed {
-                order_id: shipment.order_id,
-                customer_id: shipment.customer_id,
-                shipment_id: shipment.shipment_id,
-                status: shipment.status,
-                tracking_number: shipment.tracking_number,
-                estimated_delivery: shipment.estimated_delivery,
-                timestamp: shipment.created_at,
-            };
-            messages.push(Envelope::new(event, cause.attributes.traceparent).encode()?);
-        }
-        Ok(messages)
+        let shipments = self
+            .shipments
+            .insert_and_change_many(packed, |shipment| shipment.ship(now))
+            .await?;
+        // Of one that was cancelled, whoever cancelled it tells.
+        tell(&taken, &shipments, |shipment| {
+            shipment.status == ShipmentStatus::Shipped
+        })
     }
 }

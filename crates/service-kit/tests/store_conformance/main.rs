@@ -7,8 +7,12 @@
     reason = "helpers of tests may fail loudly too"
 )]
 
+mod changes;
+
 use std::collections::BTreeMap;
 use std::ops::Bound;
+
+use changes::{changed_by_all_who_want_to, changed_where_they_are_there_and_differ};
 
 use contracts::Money;
 use proptest::prelude::*;
@@ -668,8 +672,24 @@ conformance! {
     inserted_or_got,
     batches_of_any_size,
     batches_of_many_bytes,
+    changed_by_all_who_want_to,
+    changed_where_they_are_there_and_differ,
     nothing_is_lost_between_many_writers,
     one_of_many_inserts_wins,
+}
+
+#[tokio::test]
+async fn a_write_fails_where_it_is_told_to() {
+    for (applied, there) in [(false, vec!["T00000"]), (true, vec!["T00000", "T00001"])] {
+        let store = EmbeddedStore::new();
+        let collection = Store::Embedded(store.clone()).collection("faults").unwrap();
+        store.fail_write(2, applied);
+        let error = collection.insert_many(tickets(0..3)).await.unwrap_err();
+        assert!(error.is_unavailable() && !store.has_fault(), "{error}");
+        assert_eq!(numbers(&collection, &Filter::all()).await, there);
+        collection.insert_many(tickets(0..3)).await.unwrap();
+        assert_eq!(numbers(&collection, &Filter::all()).await.len(), 3);
+    }
 }
 
 #[tokio::test]
