@@ -98,7 +98,7 @@ pub struct PaymentProcessed {
     pub amount: Money,
     /// What became of it.
     pub status: PaymentStatus,
-    /// Why it was declined or given back.
+    /// Why it was declined, given back or called off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// What was ordered: the inventory takes it.
@@ -118,7 +118,7 @@ pub struct InventoryUpdated {
     pub customer_id: CustomerId,
     /// Whether they are taken: all or none.
     pub status: InventoryStatus,
-    /// Why they could not be taken.
+    /// Why they are not taken, or not any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// What was ordered.

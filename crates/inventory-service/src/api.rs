@@ -1,18 +1,50 @@
-//! GET /inventory and GET /inventory/{product_id}.
+//! GET /inventory, GET /inventory/{product_id} and POST /inventory/{product_id}/restock.
 
 use std::sync::Arc;
 
-use contracts::ProductId;
-use service_kit::http::{self, Page, PageRequest, Problem, ok};
+use contracts::{Money, ProductId, Quantity};
+use serde::{Deserialize, Serialize};
+use service_kit::http::{
+    self, BODY_LIMIT, IdempotencyKey, Page, PageRequest, Problem, json_body, ok,
+};
 use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
+use crate::stock::Product;
 use crate::warehouse::Warehouse;
+
+/// The body of POST /inventory/{product_id}/restock.
+#[derive(Debug, Deserialize)]
+struct Delivery {
+    quantity: Quantity,
+}
+
+/// A product as HTTP tells it.
+#[derive(Debug, Serialize)]
+struct ProductView {
+    product_id: ProductId,
+    quantity: u64,
+    price: Money,
+    initial: u64,
+    restocked: u64,
+}
+
+impl From<Product> for ProductView {
+    fn from(product: Product) -> Self {
+        Self {
+            product_id: product.product_id,
+            quantity: product.quantity,
+            price: product.price,
+            initial: product.initial,
+            restocked: product.restocked,
+        }
+    }
+}
 
 pub(crate) fn routes(
     warehouse: Arc<Warehouse>,
 ) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync {
-    let all = Arc::clone(&warehouse);
+    let (all, deliveries) = (Arc::clone(&warehouse), Arc::clone(&warehouse));
     let list = warp::path!("inventory")
         .and(http::get())
         .and(http::page())
@@ -35,7 +67,20 @@ pub(crate) fn routes(
                     .unwrap_or_else(Reply::into_response)
             }
         });
-    list.or(get).unify()
+    let restock = warp::path!("inventory" / String / "restock")
+        .and(http::post())
+        .and(http::no_query())
+        .and(http::idempotency_key())
+        .and(json_body::<Delivery>(BODY_LIMIT))
+        .then(move |product_id: String, query, key, delivery| {
+            let warehouse = Arc::clone(&deliveries);
+            async move {
+                restock(&warehouse, &product_id, query, key, delivery)
+                    .await
+                    .unwrap_or_else(Reply::into_response)
+            }
+        });
+    list.or(get).unify().or(restock).unify()
 }
 
 async fn list(
@@ -44,6 +89,7 @@ async fn list(
 ) -> Result<Response, Problem> {
     let page = page?;
     let (products, next) = warehouse.products(page.after.as_ref(), page.limit).await?;
+    let products = products.into_iter().map(ProductView::from);
     Ok(ok(&Page::new(products, next)))
 }
 
@@ -53,8 +99,28 @@ async fn get(
     query: Result<(), Problem>,
 ) -> Result<Response, Problem> {
     query?;
-    let unknown = || Problem::not_found(format!("there is no product {product_id}"));
+    let unknown = || unknown_product(product_id);
     let id: ProductId = product_id.parse().map_err(|_| unknown())?;
     let product = warehouse.product(&id).await?.ok_or_else(unknown)?;
-    Ok(ok(&product))
+    Ok(ok(&ProductView::from(product)))
+}
+
+async fn restock(
+    warehouse: &Warehouse,
+    product_id: &str,
+    query: Result<(), Problem>,
+    key: Result<Option<IdempotencyKey>, Problem>,
+    delivery: Result<Delivery, Problem>,
+) -> Result<Response, Problem> {
+    query?;
+    let (key, delivery) = (key?, delivery?);
+    let unknown = || unknown_product(product_id);
+    let id: ProductId = product_id.parse().map_err(|_| unknown())?;
+    let key = key.as_ref().map(IdempotencyKey::as_str);
+    let product = warehouse.restock(&id, delivery.quantity, key).await?;
+    Ok(ok(&ProductView::from(product.ok_or_else(unknown)?)))
+}
+
+fn unknown_product(product_id: &str) -> Problem {
+    Problem::not_found(format!("there is no product {product_id}"))
 }

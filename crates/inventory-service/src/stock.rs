@@ -24,6 +24,9 @@ use contracts::{Item, Money, OrderId, ProductId};
 use serde::{Deserialize, Serialize};
 use service_kit::store::{Document, Versioned};
 
+/// Deliveries of a product whose keys are remembered.
+const KEYS: usize = 100;
+
 /// A product and what is left of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Product {
@@ -33,6 +36,15 @@ pub struct Product {
     pub quantity: u64,
     /// What a piece costs.
     pub price: Money,
+    /// Pieces that there were when the product was put in.
+    #[serde(default)]
+    pub initial: u64,
+    /// Pieces that came later.
+    #[serde(default)]
+    pub restocked: u64,
+    /// The keys of the latest deliveries that had one, so that none is counted twice.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restock_keys: Vec<String>,
     /// Orders whose pieces are out of `quantity` and whose fate is about to be settled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub marks: Vec<Mark>,
@@ -79,8 +91,27 @@ impl Product {
             product_id,
             quantity,
             price,
+            initial: quantity,
+            restocked: 0,
+            restock_keys: Vec::new(),
             marks: Vec::new(),
         }
+    }
+
+    /// Counts a delivery; false if one with this key was counted before.
+    pub fn restock(&mut self, pieces: u64, key: Option<&str>) -> bool {
+        if let Some(key) = key {
+            if self.restock_keys.iter().any(|known| known == key) {
+                return false;
+            }
+            if self.restock_keys.len() == KEYS {
+                self.restock_keys.remove(0);
+            }
+            self.restock_keys.push(key.to_owned());
+        }
+        self.quantity = self.quantity.saturating_add(pieces);
+        self.restocked = self.restocked.saturating_add(pieces);
+        true
     }
 
     fn has_mark_of(&self, order: OrderId) -> bool {

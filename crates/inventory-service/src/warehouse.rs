@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use contracts::{Item, OrderId, ProductId, ShipmentProcessed, Timestamp};
+use contracts::{Item, OrderId, ProductId, Quantity, ShipmentProcessed, Timestamp};
 use service_kit::store::{
     Collection, Document, Filter, Insert, Replace, Store, StoreError, Versioned,
 };
@@ -70,6 +70,26 @@ impl Warehouse {
     /// [`StoreError`].
     pub async fn product(&self, id: &ProductId) -> Result<Option<Product>, StoreError> {
         Ok(self.products.get(id).await?.map(|found| found.document))
+    }
+
+    /// Counts a delivery of a product, once if it has a key; returns the product, or none if there is no such product.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; after `Unavailable` it may have been counted all the same, and only a key tells the next attempt so.
+    pub async fn restock(
+        &self,
+        id: &ProductId,
+        pieces: Quantity,
+        key: Option<&str>,
+    ) -> Result<Option<Product>, StoreError> {
+        let mut found = self
+            .products
+            .change_many([id.clone()], |product| {
+                product.restock(u64::from(pieces.get()), key)
+            })
+            .await?;
+        Ok(found.remove(id))
     }
 
     /// Some products in the order of their ids, and where the next list begins.

@@ -8,7 +8,8 @@ use contracts::{
 use serde::{Deserialize, Serialize};
 use service_kit::clock::SharedClock;
 use service_kit::http::{
-    self, BODY_LIMIT, FieldError, Page, PageRequest, Problem, accepted, created, json_body, ok,
+    self, BODY_LIMIT, FieldError, IdempotencyKey, Page, PageRequest, Problem, accepted, created,
+    json_body, ok,
 };
 use service_kit::ids::IdGenerator;
 use service_kit::outbox::Outbox;
@@ -16,7 +17,7 @@ use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
 use crate::order::{Cancellation, Facts, Order, Transition};
-use crate::orders::Orders;
+use crate::orders::{Orders, Placed};
 
 /// The most lines of an order: the order's event then stays far below Kafka's megabyte.
 const MOST_ITEMS: usize = 1000;
@@ -81,9 +82,10 @@ pub(crate) fn routes(
         .and(http::post())
         .and(with_shop.clone())
         .and(http::no_query())
+        .and(http::idempotency_key())
         .and(json_body::<NewOrder>(BODY_LIMIT))
-        .then(|shop: Arc<Shop>, query, body| async move {
-            place(&shop, query, body)
+        .then(|shop: Arc<Shop>, query, key, body| async move {
+            place(&shop, query, key, body)
                 .await
                 .unwrap_or_else(Reply::into_response)
         });
@@ -120,9 +122,11 @@ pub(crate) fn routes(
 async fn place(
     shop: &Shop,
     query: Result<(), Problem>,
+    key: Result<Option<IdempotencyKey>, Problem>,
     body: Result<NewOrder, Problem>,
 ) -> Result<Response, Problem> {
     query?;
+    let key = key?;
     let body = body?;
     check(&body)?;
     let now = shop.clock.now();
@@ -136,12 +140,25 @@ async fn place(
         reason: None,
         created_at: now,
         cancel_requested_at: None,
+        idempotency_key: key.map(String::from),
         facts: Facts::default(),
         history: Order::beginning(now),
         unpublished: true,
     };
-    shop.orders.insert(order.clone()).await?;
-    shop.outbox.publish_soon(order.clone());
+    let order = match shop.orders.place(order).await? {
+        Placed::New(order) => {
+            shop.outbox.publish_soon(order.clone());
+            order
+        }
+        // The first answer may have been lost on its way: this one says the same.
+        Placed::Before(order) => order,
+        Placed::AnotherOfThisKey => {
+            return Err(Problem::invalid(vec![FieldError::new(
+                "Idempotency-Key",
+                "belongs to another order, which asks for something else",
+            )]));
+        }
+    };
     let location = format!("/orders/{}", order.order_id);
     Ok(created(&location, &OrderView::from(order)))
 }
@@ -199,7 +216,9 @@ async fn cancel(
         .ok_or_else(unknown)?;
     match outcome {
         Cancellation::Requested => {
-            shop.outbox.publish_soon(order.clone());
+            if order.unpublished {
+                shop.outbox.publish_soon(order.clone());
+            }
             Ok(accepted(
                 &format!("/orders/{}", order.order_id),
                 &OrderView::from(order),

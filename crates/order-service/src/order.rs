@@ -9,16 +9,19 @@ use contracts::{
     OrderStatus, PaymentStatus, ShipmentStatus, ShippingAddress, Timestamp,
 };
 use serde::{Deserialize, Serialize};
-use service_kit::store::{Document, Index, Value};
+use service_kit::store::{Document, Filter, Index, Value};
 
-pub use status::Facts;
 use status::rank;
+pub use status::{Facts, Told};
 
 /// The database of this service.
 pub const DATABASE: &str = "order_db";
 
 /// The field that is there while an event of the order may not have been published.
 pub const UNPUBLISHED: &str = "unpublished";
+
+/// The field that no two orders have the same value in.
+const IDEMPOTENCY_KEY: &str = "idempotency_key";
 
 /// An order. Its document is also the outbox: it says whether an event of it still has to be published.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +46,9 @@ pub struct Order {
     /// When the customer asked for it back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel_requested_at: Option<Timestamp>,
+    /// What the client gave so that the same request makes no second order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
     /// What the other services have said of it so far.
     #[serde(default)]
     pub facts: Facts,
@@ -143,6 +149,20 @@ impl Order {
         })
     }
 
+    /// Whether it asks for the same as another one.
+    pub fn asks_for_the_same(&self, other: &Self) -> bool {
+        self.customer_id == other.customer_id
+            && self.items == other.items
+            && self.shipping_address == other.shipping_address
+            && self.total_amount == other.total_amount
+    }
+
+    /// The other orders with the same key: there is one at most.
+    pub fn of_the_same_key(&self) -> Option<Filter> {
+        let key = self.idempotency_key.clone()?;
+        Some(Filter::all().and(IDEMPOTENCY_KEY, key))
+    }
+
     /// How an order begins.
     pub fn beginning(created_at: Timestamp) -> Vec<Transition> {
         vec![Transition {
@@ -174,63 +194,104 @@ impl Order {
     /// Takes in what an event says; returns whether that changes the order.
     ///
     /// Events come from three topics, each in its own time and perhaps twice. What they say is kept, and the status follows
-    /// from all of it: it never goes back, and in the end it does not depend on which came first.
+    /// from all of it: it never goes back, and in the end neither it nor the history depends on which came first.
     pub fn advance(&mut self, progress: &Progress) -> bool {
-        let learnt = self.facts.learn(progress.fact);
+        let learnt = self.facts.learn(progress);
         // What is older than what is known may still be a step that the history lacks.
         let recorded = self.record(progress);
-        if learnt && progress.reason.is_some() {
+        if learnt && progress.reason.is_some() && self.is_reason_of(progress.fact) {
             self.reason.clone_from(&progress.reason);
         }
-        // Whoever reacts to the order has read its event, so that is published: this saves the relay a write.
-        let seen = self.unpublished
-            && (self.cancel_requested_at.is_none()
-                || progress.fact == Fact::Shipment(ShipmentStatus::Cancelled));
+        // Whoever reacts to the order has read that it was placed: this saves the relay a write. Of a cancellation it says
+        // nothing, so that is left to the relay.
+        let seen = self.unpublished && self.cancel_requested_at.is_none();
         self.unpublished &= !seen;
         learnt || recorded || seen
     }
 
-    /// Puts what the fact brings the order to into its history, in its place: an event that comes late tells of a step that
-    /// was before. False if all of it is there.
+    /// Whether the order's end has to do with the fact: one that was declined stays so for its own reason, also when it was
+    /// asked back.
+    fn is_reason_of(&self, fact: Fact) -> bool {
+        self.status != OrderStatus::Declined || matches!(fact, Fact::Payment(_))
+    }
+
+    /// Puts what the event brings the order to into its history, in its place: one that comes late tells of a step that was
+    /// before. False if all of it is there.
     fn record(&mut self, progress: &Progress) -> bool {
-        let before = self.history.len();
-        let reached = [progress.fact.reaches(), Some(self.facts.status())];
-        for status in reached.into_iter().flatten() {
-            let at = self
-                .history
-                .partition_point(|past| rank(past.status) < rank(status));
-            if self
-                .history
-                .get(at)
-                .is_some_and(|past| rank(past.status) == rank(status))
-            {
-                continue;
-            }
-            let transition = Transition {
-                status,
-                timestamp: progress.timestamp,
-                cause: progress.fact.cause(),
-                event_id: Some(progress.event_id),
-            };
-            self.history.insert(at, transition);
+        let mut changed = false;
+        if let Some(status) = progress.fact.reaches() {
+            changed |= self.note(
+                Transition::by(status, &progress.told(), progress.fact),
+                true,
+            );
         }
-        if let Some(last) = self.history.last() {
+        let status = self.facts.status();
+        if let Some((told, fact)) = self.facts.cause_of(status) {
+            changed |= self.note(Transition::by(status, &told, fact), false);
+        }
+        if let Some(last) = self.history.last()
+            && rank(last.status) >= rank(self.status)
+        {
             self.status = last.status;
         }
-        self.history.len() > before
+        changed
+    }
+
+    /// Notes a transition unless it is there. One that is there for what another event implied gives way to the event that
+    /// tells of it itself.
+    fn note(&mut self, transition: Transition, itself: bool) -> bool {
+        let new = rank(transition.status);
+        let at = self.history.partition_point(|past| rank(past.status) < new);
+        match self.history.get_mut(at) {
+            Some(past) if rank(past.status) == new => {
+                let better = itself && past.event_id != transition.event_id;
+                if better {
+                    *past = transition;
+                }
+                better
+            }
+            _ => {
+                self.history.insert(at, transition);
+                true
+            }
+        }
+    }
+}
+
+impl Progress {
+    fn told(&self) -> Told {
+        Told {
+            timestamp: self.timestamp,
+            event_id: self.event_id,
+        }
+    }
+}
+
+impl Transition {
+    fn by(status: OrderStatus, told: &Told, fact: Fact) -> Self {
+        Self {
+            status,
+            timestamp: told.timestamp,
+            cause: fact.cause(),
+            event_id: Some(told.event_id),
+        }
     }
 }
 
 impl Document for Order {
     type Id = OrderId;
     const COLLECTION: &'static str = "orders";
-    const INDEXES: &'static [Index] = &[Index::on(UNPUBLISHED)];
+    const INDEXES: &'static [Index] = &[Index::on(UNPUBLISHED), Index::unique(IDEMPOTENCY_KEY)];
 
     fn id(&self) -> OrderId {
         self.order_id
     }
 
     fn field(&self, name: &str) -> Option<Value> {
-        (name == UNPUBLISHED && self.unpublished).then_some(Value::Boolean(true))
+        match name {
+            UNPUBLISHED => self.unpublished.then_some(Value::Boolean(true)),
+            IDEMPOTENCY_KEY => self.idempotency_key.clone().map(Value::from),
+            _ => None,
+        }
     }
 }

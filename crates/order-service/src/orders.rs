@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use contracts::{OrderId, Timestamp};
-use service_kit::store::{Collection, Filter, Insert, Listing, Store, StoreError};
+use service_kit::store::{Collection, Document, Filter, Insert, Listing, Store, StoreError};
 
 use crate::order::{Cancellation, DATABASE, Order, Progress};
 
@@ -11,6 +11,17 @@ use crate::order::{Cancellation, DATABASE, Order, Progress};
 #[derive(Debug, Clone)]
 pub struct Orders {
     collection: Collection<Order>,
+}
+
+/// What became of a new order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Placed {
+    /// It is stored.
+    New(Order),
+    /// The same was asked for before, with the same key: this is what became of it.
+    Before(Order),
+    /// The key belongs to an order that asks for something else.
+    AnotherOfThisKey,
 }
 
 impl Orders {
@@ -30,13 +41,33 @@ impl Orders {
         &self.collection
     }
 
-    /// Stores a new order.
+    /// Stores a new order, unless there is one with its key.
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; after `Unavailable` the order may be stored all the same.
-    pub async fn insert(&self, order: Order) -> Result<Insert, StoreError> {
-        self.collection.insert(order).await
+    /// [`StoreError`]; after `Unavailable` the order may be stored all the same: a client that asks again with the same key
+    /// finds it, and without a key makes a second one.
+    pub async fn place(&self, order: Order) -> Result<Placed, StoreError> {
+        let inserted = self.collection.insert(order.clone()).await?;
+        if inserted == Insert::Inserted {
+            return Ok(Placed::New(order));
+        }
+        let Some(same_key) = order.of_the_same_key() else {
+            return Ok(Placed::New(order));
+        };
+        let found = self.collection.list(&same_key, None, 1).await?;
+        let first = found.items.into_iter().next().map(|found| found.document);
+        match first {
+            // The driver has asked twice, and the first time it went well.
+            Some(first) if first.order_id == order.order_id => Ok(Placed::New(order)),
+            Some(first) if first.asks_for_the_same(&order) => Ok(Placed::Before(first)),
+            Some(_) => Ok(Placed::AnotherOfThisKey),
+            // Whoever was in the way is not there yet, or not any more.
+            None => Err(StoreError::Contention {
+                collection: Order::COLLECTION,
+                attempts: 1,
+            }),
+        }
     }
 
     /// An order.

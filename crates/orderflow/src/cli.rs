@@ -61,10 +61,68 @@ pub enum Command {
         #[command(flatten)]
         kafka: Kafka,
     },
+    /// Look at dead letters, send them back to where they came from, or drop them.
+    Dlq {
+        /// What to do with them.
+        #[command(subcommand)]
+        action: Dlq,
+    },
     /// Ask a URL and exit with 0 if it answers 200, for images that have no curl.
     Healthcheck {
         /// An http:// URL.
         url: String,
+    },
+}
+
+/// What is done with dead letters.
+#[derive(Debug, Subcommand)]
+pub enum Dlq {
+    /// Print the oldest letters of each topic: where they came from and why they were put aside.
+    List {
+        /// Only those of this group.
+        #[arg(long)]
+        group: Option<String>,
+        /// The most letters of a topic.
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+        /// Which Kafka.
+        #[command(flatten)]
+        kafka: Kafka,
+    },
+    /// Print a letter with its headers and its value.
+    Show {
+        /// The topic of dead letters, as `dlq list` prints it.
+        topic: String,
+        /// The letter's offset in it.
+        offset: i64,
+        /// Which Kafka.
+        #[command(flatten)]
+        kafka: Kafka,
+    },
+    /// Publish letters to the topic that they came from, with key and event id as they were, and remove them here.
+    Redrive {
+        /// The topic of dead letters.
+        topic: String,
+        /// Only those before this offset.
+        #[arg(long)]
+        before: Option<i64>,
+        /// Which Kafka.
+        #[command(flatten)]
+        kafka: Kafka,
+    },
+    /// Delete letters for good.
+    Drop {
+        /// The topic of dead letters.
+        topic: String,
+        /// Those before this offset.
+        #[arg(long, required_unless_present = "all")]
+        before: Option<i64>,
+        /// All of them.
+        #[arg(long, conflicts_with = "before")]
+        all: bool,
+        /// Which Kafka.
+        #[command(flatten)]
+        kafka: Kafka,
     },
 }
 

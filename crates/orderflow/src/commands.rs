@@ -1,5 +1,6 @@
 //! What each command does.
 
+mod dlq;
 mod everything;
 mod healthcheck;
 mod kafka;
@@ -40,6 +41,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, ShopError> {
         }) => {
             kafka::topics(&kafka, create, partitions).await?;
         }
+        Some(Command::Dlq { action }) => dlq::run(action).await?,
         Some(Command::Healthcheck { url }) => return Ok(healthcheck::run(&url).await),
     }
     Ok(ExitCode::SUCCESS)

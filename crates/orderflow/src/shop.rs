@@ -12,6 +12,7 @@ use payment_service::payment::DeclineRule;
 use service_kit::application::{Application, ApplicationError};
 use service_kit::clock::{SharedClock, SystemClock};
 use service_kit::context::{BuildError, Context};
+use service_kit::dead_letters::DeskError;
 use service_kit::ids::IdGenerator;
 use service_kit::store::{Store, StoreError};
 use tokio::net::TcpListener;
@@ -89,6 +90,17 @@ pub enum ShopError {
         group: String,
         /// Those that there are.
         known: Vec<String>,
+    },
+    /// The dead letters cannot be had.
+    #[error(transparent)]
+    DeadLetters(#[from] DeskError),
+    /// Somebody asked for a dead letter that is not there.
+    #[error("there is no letter at offset {offset} of {topic}")]
+    UnknownLetter {
+        /// Of which topic.
+        topic: String,
+        /// At which offset.
+        offset: i64,
     },
     /// It was told to stop and did not.
     #[error("told to stop, but not done within {0:?}: what was left was cut off")]

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::application::{Application, BoxError};
 use crate::clock::SharedClock;
+use crate::dead_letters::{self, Desk};
 use crate::http::{CheckError, Health, Routes, routes};
 use crate::offsets;
 use crate::store::{Store, StoreError};
@@ -66,7 +67,7 @@ impl Context {
         self.client.producer(ProducerConfig::default())
     }
 
-    /// The application of a service: its routes with GET /health and GET /offsets, and its worker, which begins once
+    /// The application of a service: its routes with GET /health, GET /offsets and /dead-letters, and its worker, which begins once
     /// `start` has succeeded. `start` is tried until it does.
     ///
     /// # Errors
@@ -100,7 +101,9 @@ impl Context {
         );
         let health = self.health(health);
         let offsets = offsets::route(self.client.admin(), name, topics, worker.membership());
-        let routes: Routes = routes(health.route().or(offsets).unify().or(api).unify());
+        let letters = dead_letters::routes(Desk::new(self.client.clone()), name, producer.clone());
+        let own = health.route().or(offsets).unify().or(letters).unify();
+        let routes: Routes = routes(own.or(api).unify());
         let client = self.client.clone();
         let work = move |stop: CancellationToken| async move {
             let started = async {

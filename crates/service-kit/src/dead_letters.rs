@@ -1,5 +1,8 @@
 //! Records that nobody can handle: they go to `<topic>.<group>.dlq` with the reason, and later records go on.
 
+mod api;
+mod desk;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -7,6 +10,21 @@ use kafka_client::{
     Admin, ClientError, NewTopic, ProduceError, Producer, ProducerRecord, RecordView,
 };
 use parking_lot::Mutex;
+
+pub(crate) use api::routes;
+pub use desk::{Desk, DeskError, Letter, Origin};
+
+/// How the name of a topic of dead letters ends.
+const SUFFIX: &str = ".dlq";
+/// How the headers begin that a letter has beside those of its record.
+const PREFIX: &str = "dlq_";
+const ORIGIN_TOPIC: &str = "dlq_topic";
+const ORIGIN_PARTITION: &str = "dlq_partition";
+const ORIGIN_OFFSET: &str = "dlq_offset";
+const GROUP: &str = "dlq_group";
+const ERROR: &str = "dlq_error";
+const ATTEMPTS: &str = "dlq_attempts";
+const TRUNCATED: &str = "dlq_truncated";
 
 /// Characters of the reason that go into the header: it may repeat a whole record.
 const LONGEST_REASON: usize = 1_000;
@@ -34,6 +52,15 @@ impl DeadLetterError {
     }
 }
 
+/// Why a record is put aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What is wrong with it.
+    pub reason: String,
+    /// How often it was tried; 0 where there was nothing to try.
+    pub attempts: u32,
+}
+
 /// Puts records of one group aside.
 #[derive(Debug)]
 pub struct DeadLetters {
@@ -57,11 +84,11 @@ impl DeadLetters {
 
     /// The topic for records of `topic` that `group` could not handle.
     pub fn topic(topic: &str, group: &str) -> String {
-        format!("{topic}.{group}.dlq")
+        format!("{topic}.{group}{SUFFIX}")
     }
 
-    /// Puts a record aside as it is, with where it came from and the reason (its first 1,000 characters) in its headers,
-    /// and returns once Kafka has it.
+    /// Puts a record aside as it is, its own headers (the trace's among them) with it, and adds where it came from, how often
+    /// it was tried and the reason (its first 1,000 characters); returns once Kafka has it.
     ///
     /// A record that is too large for that, or that Kafka refuses, is told of by these headers alone: the letter then has
     /// neither key nor value, and the header `dlq_truncated`. The record itself stays where it came from.
@@ -74,18 +101,20 @@ impl DeadLetters {
         topic: &str,
         partition: i32,
         record: RecordView<'_>,
-        reason: &str,
+        refusal: &Refusal,
     ) -> Result<(), DeadLetterError> {
         let dead_letter_topic = Self::topic(topic, &self.group);
         self.make(&dead_letter_topic).await?;
-        let reason = cut(reason);
+        let reason = cut(&refusal.reason);
         let (origin_partition, origin_offset) = (partition.to_string(), record.offset.to_string());
+        let attempts = refusal.attempts.to_string();
         let mut origin: Vec<(&str, Option<&[u8]>)> = vec![
-            ("dlq_topic", Some(topic.as_bytes())),
-            ("dlq_partition", Some(origin_partition.as_bytes())),
-            ("dlq_offset", Some(origin_offset.as_bytes())),
-            ("dlq_group", Some(self.group.as_bytes())),
-            ("dlq_error", Some(reason.as_bytes())),
+            (ORIGIN_TOPIC, Some(topic.as_bytes())),
+            (ORIGIN_PARTITION, Some(origin_partition.as_bytes())),
+            (ORIGIN_OFFSET, Some(origin_offset.as_bytes())),
+            (GROUP, Some(self.group.as_bytes())),
+            (ERROR, Some(reason.as_bytes())),
+            (ATTEMPTS, Some(attempts.as_bytes())),
         ];
         let own_headers = record.headers.map(|header| (header.key, header.value));
         let headers: Vec<_> = own_headers.chain(origin.iter().copied()).collect();
@@ -99,7 +128,7 @@ impl DeadLetters {
         };
         let truncated = match self.send(&letter).await {
             Err(error) if error.is_of_record() => {
-                origin.push(("dlq_truncated", Some(b"true")));
+                origin.push((TRUNCATED, Some(b"true")));
                 let letter = ProducerRecord::new(&dead_letter_topic).headers(&origin);
                 self.send(&letter).await?;
                 true
@@ -114,6 +143,7 @@ impl DeadLetters {
             partition,
             offset = record.offset,
             reason,
+            attempts = refusal.attempts,
             truncated,
             "record put aside as a dead letter"
         );

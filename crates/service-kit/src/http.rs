@@ -6,6 +6,7 @@
 
 mod body;
 mod health;
+mod idempotency;
 mod method;
 mod page;
 mod problem;
@@ -14,6 +15,7 @@ mod serve;
 
 pub use body::{BODY_LIMIT, json_body};
 pub use health::{CheckError, Health};
+pub use idempotency::{IdempotencyKey, idempotency_key};
 pub use method::{get, post};
 pub use page::{Page, PageRequest, page};
 pub use problem::{FieldError, Problem};

@@ -18,12 +18,19 @@ pub trait Reaction: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// A [`ReactionError`] that is [retriable](ReactionError::is_retriable) has the batch handed in again, without end;
-    /// any other has the batch handed in record by record, and the record that fails put aside.
+    /// While the store [is away](ReactionError::is_of_store) the batch is handed in again, without end: no record is to blame
+    /// for that. What [may pass](ReactionError::is_retriable) is tried a bounded number of times. After that, and after any
+    /// other error at once, the events are handed in one by one, and one that fails is put aside.
     fn react(
         &self,
         batch: &[Envelope<Self::Event>],
     ) -> impl Future<Output = Result<Vec<Message>, ReactionError>> + Send;
+
+    /// Whether there is anything to do for an event: only that takes simulated time.
+    fn is_work(event: &Self::Event) -> bool {
+        let _ = event;
+        true
+    }
 
     /// Clears away what only the work itself needed. Called once the events are acknowledged and before the offset is
     /// committed, so that nobody downstream waits for it.
@@ -58,22 +65,19 @@ pub enum ReactionError {
         /// Of which order or document.
         id: String,
     },
-    /// The event contradicts what this service knows, and no later attempt will mend that.
-    #[error("{what} contradicts what is stored for {id}")]
-    Contradiction {
-        /// What the event says.
-        what: &'static str,
-        /// Of which order.
-        id: String,
-    },
 }
 
 impl ReactionError {
+    /// Whether the store is away or busy, and nothing is known of the events.
+    pub fn is_of_store(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_unavailable())
+    }
+
     /// Whether the same batch may succeed later.
     pub fn is_retriable(&self) -> bool {
         match self {
             Self::Store(error) => error.is_unavailable(),
-            Self::Encode(_) | Self::Contradiction { .. } => false,
+            Self::Encode(_) => false,
             Self::Missing { .. } => true,
         }
     }

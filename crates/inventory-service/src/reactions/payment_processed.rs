@@ -22,6 +22,10 @@ pub struct OnPaymentProcessed {
 impl Reaction for OnPaymentProcessed {
     type Event = PaymentProcessed;
 
+    fn is_work(event: &PaymentProcessed) -> bool {
+        event.status == PaymentStatus::Completed
+    }
+
     async fn react(
         &self,
         batch: &[Envelope<PaymentProcessed>],

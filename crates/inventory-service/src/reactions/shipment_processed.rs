@@ -20,6 +20,10 @@ pub struct OnShipmentProcessed {
 impl Reaction for OnShipmentProcessed {
     type Event = ShipmentProcessed;
 
+    fn is_work(event: &ShipmentProcessed) -> bool {
+        event.status == ShipmentStatus::Cancelled
+    }
+
     async fn react(
         &self,
         batch: &[Envelope<ShipmentProcessed>],

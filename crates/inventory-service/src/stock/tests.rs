@@ -124,6 +124,22 @@ fn what_a_cancelled_order_had_is_put_back_once() {
     }
 }
 
+#[test]
+fn a_delivery_is_counted_once_if_it_has_a_key() {
+    let mut product = Product::new(product_id(0), 5, Money::ZERO);
+    assert!(product.restock(3, Some("monday")));
+    assert!(!product.restock(3, Some("monday")));
+    assert!(product.restock(3, None) && product.restock(3, None));
+    assert_eq!(
+        (product.quantity, product.initial, product.restocked),
+        (14, 5, 9)
+    );
+    for day in 0..KEYS {
+        assert!(product.restock(1, Some(&format!("day {day}"))));
+    }
+    assert_eq!(product.restock_keys.len(), KEYS);
+}
+
 proptest! {
     /// Orders in any order, each as often as it likes, settled or not in between: the pieces add up, and an order
     /// holds its pieces once.

@@ -14,38 +14,67 @@
 //! and the status is what the facts add up to. So events may come doubled, late and in any order: the same facts are the same
 //! status.
 
-use contracts::{InventoryStatus, OrderStatus, PaymentStatus, ShipmentStatus};
+use contracts::{EventId, InventoryStatus, OrderStatus, PaymentStatus, ShipmentStatus, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::Fact;
+use super::{Fact, Progress};
 
-/// The furthest that each of the other services has said.
+/// The furthest that each of the other services has said, and the event that said it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Facts {
     /// What became of the payment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub payment: Option<PaymentStatus>,
+    pub payment: Option<(PaymentStatus, Told)>,
     /// Whether the items are taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub inventory: Option<InventoryStatus>,
+    pub inventory: Option<(InventoryStatus, Told)>,
     /// How far the shipment is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shipment: Option<ShipmentStatus>,
+    pub shipment: Option<(ShipmentStatus, Told)>,
+}
+
+/// When a fact came to be, and which event told of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// When.
+    pub timestamp: Timestamp,
+    /// Which event.
+    pub event_id: EventId,
 }
 
 impl Facts {
-    /// Takes in a fact; false if it was known, or is older than what is.
-    pub fn learn(&mut self, fact: Fact) -> bool {
-        match fact {
-            Fact::Payment(status) => further(&mut self.payment, status, |payment| {
-                matches!(payment, PaymentStatus::Completed)
+    /// Takes in what an event says; false if it was known, or is older than what is.
+    pub fn learn(&mut self, progress: &Progress) -> bool {
+        let told = progress.told();
+        match progress.fact {
+            Fact::Payment(status) => further(&mut self.payment, (status, told), |payment| {
+                payment == PaymentStatus::Completed
             }),
-            Fact::Inventory(status) => further(&mut self.inventory, status, |inventory| {
-                matches!(inventory, InventoryStatus::Updated)
+            Fact::Inventory(status) => further(&mut self.inventory, (status, told), |inventory| {
+                inventory == InventoryStatus::Updated
             }),
-            Fact::Shipment(status) => further(&mut self.shipment, status, |shipment| {
-                matches!(shipment, ShipmentStatus::Processing)
+            Fact::Shipment(status) => further(&mut self.shipment, (status, told), |shipment| {
+                shipment == ShipmentStatus::Processing
             }),
+        }
+    }
+
+    /// The fact that brought the order to this status, as far as it is known; none for the beginning.
+    pub(super) fn cause_of(&self, status: OrderStatus) -> Option<(Told, Fact)> {
+        let payment = self.payment.map(|(is, told)| (told, Fact::Payment(is)));
+        let inventory = self.inventory.map(|(is, told)| (told, Fact::Inventory(is)));
+        let shipment = self.shipment.map(|(is, told)| (told, Fact::Shipment(is)));
+        match status {
+            OrderStatus::Pending => None,
+            // Money is given back last of all, so that is when the order has ended.
+            OrderStatus::Paid
+            | OrderStatus::Declined
+            | OrderStatus::Refunded
+            | OrderStatus::Cancelled => payment,
+            // What is packed was taken, even if that has not been heard yet.
+            OrderStatus::Reserved => inventory.or(shipment),
+            OrderStatus::Rejected => inventory,
+            OrderStatus::Shipped => shipment,
         }
     }
 
@@ -54,7 +83,10 @@ impl Facts {
         use InventoryStatus::{Rejected, Released, Updated};
         use PaymentStatus::{Cancelled, Completed, Declined, Refunded};
         use ShipmentStatus::{Processing, Shipped};
-        match (self.payment, self.inventory, self.shipment) {
+        let payment = self.payment.map(|(status, _)| status);
+        let inventory = self.inventory.map(|(status, _)| status);
+        let shipment = self.shipment.map(|(status, _)| status);
+        match (payment, inventory, shipment) {
             // What is on its way was paid and taken, whether or not that has been heard yet.
             (_, _, Some(Shipped)) => OrderStatus::Shipped,
             (Some(Declined), _, _) => OrderStatus::Declined,
@@ -73,19 +105,18 @@ impl Facts {
 }
 
 impl Fact {
-    /// The status that the order was in at some time, if this is so.
+    /// The status that this alone brings an order to.
     pub(super) fn reaches(self) -> Option<OrderStatus> {
         match self {
-            Self::Payment(PaymentStatus::Completed | PaymentStatus::Refunded) => {
-                Some(OrderStatus::Paid)
-            }
+            Self::Payment(PaymentStatus::Completed) => Some(OrderStatus::Paid),
             Self::Payment(PaymentStatus::Declined) => Some(OrderStatus::Declined),
             Self::Payment(PaymentStatus::Cancelled) => Some(OrderStatus::Cancelled),
             Self::Inventory(InventoryStatus::Updated) => Some(OrderStatus::Reserved),
             Self::Inventory(InventoryStatus::Rejected) => Some(OrderStatus::Rejected),
             Self::Shipment(ShipmentStatus::Shipped) => Some(OrderStatus::Shipped),
-            // Of which of them it tells nothing: an order that is released may never have been reserved.
-            Self::Inventory(InventoryStatus::Released)
+            // A refund ends an order in two ways, and one that is released may never have been reserved.
+            Self::Payment(PaymentStatus::Refunded)
+            | Self::Inventory(InventoryStatus::Released)
             | Self::Shipment(ShipmentStatus::Processing | ShipmentStatus::Cancelled) => None,
         }
     }
@@ -106,10 +137,14 @@ pub(super) fn rank(status: OrderStatus) -> u8 {
 }
 
 /// Each service has one status from which it goes on, and ends with the next.
-fn further<T: Copy>(known: &mut Option<T>, said: T, is_first: impl Fn(T) -> bool) -> bool {
+fn further<T: Copy>(
+    known: &mut Option<(T, Told)>,
+    said: (T, Told),
+    is_first: impl Fn(T) -> bool,
+) -> bool {
     let news = match *known {
         None => true,
-        Some(known) => is_first(known) && !is_first(said),
+        Some((known, _)) => is_first(known) && !is_first(said.0),
     };
     if news {
         *known = Some(said);

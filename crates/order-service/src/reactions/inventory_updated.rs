@@ -16,6 +16,11 @@ pub struct OnInventoryUpdated {
 impl Reaction for OnInventoryUpdated {
     type Event = InventoryUpdated;
 
+    // To keep a status true is no work of the shop's.
+    fn is_work(_: &InventoryUpdated) -> bool {
+        false
+    }
+
     async fn react(
         &self,
         batch: &[Envelope<InventoryUpdated>],

@@ -16,6 +16,11 @@ pub struct OnPaymentProcessed {
 impl Reaction for OnPaymentProcessed {
     type Event = PaymentProcessed;
 
+    // To keep a status true is no work of the shop's.
+    fn is_work(_: &PaymentProcessed) -> bool {
+        false
+    }
+
     async fn react(
         &self,
         batch: &[Envelope<PaymentProcessed>],

@@ -16,6 +16,11 @@ pub struct OnShipmentProcessed {
 impl Reaction for OnShipmentProcessed {
     type Event = ShipmentProcessed;
 
+    // To keep a status true is no work of the shop's.
+    fn is_work(_: &ShipmentProcessed) -> bool {
+        false
+    }
+
     async fn react(
         &self,
         batch: &[Envelope<ShipmentProcessed>],

@@ -27,12 +27,16 @@ pub(super) async fn broker(listen: SocketAddr) -> Result<(), ShopError> {
 }
 
 fn admin(kafka: &Kafka) -> Result<Admin, ClientError> {
+    Ok(client(kafka)?.admin())
+}
+
+pub(super) fn client(kafka: &Kafka) -> Result<Client, ClientError> {
     let config = ClientConfig {
         // Somebody waits in front of the terminal.
         request_timeout: std::time::Duration::from_secs(10),
         ..ClientConfig::new(&kafka.bootstrap_servers)
     };
-    Ok(Client::new(config)?.admin())
+    Client::new(config)
 }
 
 pub(super) async fn topics(kafka: &Kafka, create: bool, partitions: i32) -> Result<(), ShopError> {
@@ -131,7 +135,7 @@ async fn must_be_known(admin: &Admin, group: &str) -> Result<(), ShopError> {
 }
 
 /// Columns as wide as their widest cell.
-fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
+pub(super) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
     let mut widths = head.map(str::len);
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {

@@ -102,6 +102,12 @@ async fn a_wrong_order_is_refused_and_the_problem_names_the_field() {
         let shown: String = body.chars().take(120).collect();
         let response = shop.urls.http.post(url).body(body).send().await.unwrap();
         assert_eq!(response.status().as_u16(), status, "{shown}");
+        // What is too large is not read, so the connection has to end, and the client must know it.
+        let closes = response
+            .headers()
+            .get("connection")
+            .is_some_and(|c| c == "close");
+        assert_eq!(closes, status == 413, "{shown}");
         assert_eq!(
             response.headers()["content-type"],
             "application/problem+json",
@@ -262,5 +268,89 @@ async fn an_order_is_placed_only_by_a_request_that_is_all_understood() {
         shop.urls.found(Role::Order, "/orders/").await["items"],
         json!([])
     );
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_with_a_key_makes_one_order_however_often_it_comes() {
+    let shop = Running::start(ShopSettings::embedded(vec![product("P001", 100, 2999)])).await;
+    let place = |key: &'static str, body: Value| {
+        let request = shop.urls.http.post(shop.urls.url(Role::Order, "/orders"));
+        async move {
+            let request = request.header("Idempotency-Key", key).json(&body);
+            let response = request.send().await.unwrap();
+            let status = response.status().as_u16();
+            (status, response.json::<Value>().await.unwrap())
+        }
+    };
+    let body = || order(&[("P001", 1, "29.99")]);
+    // At once, so that none of them finds the order of another before it is stored.
+    let answers = futures_util::future::join_all((0..8).map(|_| place("A", body()))).await;
+    for (status, answer) in &answers {
+        assert_eq!(*status, 201, "{answer}");
+        assert_eq!(answer["order_id"], answers[0].1["order_id"]);
+    }
+    let id = answers[0].1["order_id"].as_str().unwrap();
+    shop.urls.order_when(id, |status| status == "SHIPPED").await;
+    let (status, later) = place("A", body()).await;
+    assert_eq!((status, &later["status"]), (201, &json!("SHIPPED")));
+
+    let (status, problem) = place("A", order(&[("P001", 2, "29.99")])).await;
+    assert_eq!(
+        (status, &problem["errors"][0]["field"]),
+        (422, &json!("Idempotency-Key"))
+    );
+    let (status, another) = place("B", body()).await;
+    assert_eq!(status, 201);
+    assert_ne!(another["order_id"], answers[0].1["order_id"]);
+    let (status, problem) = place("with space", body()).await;
+    assert_eq!(
+        (status, &problem["errors"][0]["field"]),
+        (400, &json!("Idempotency-Key"))
+    );
+    let orders = shop.urls.found(Role::Order, "/orders").await;
+    assert_eq!(orders["items"].as_array().unwrap().len(), 2);
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delivery_fills_up_the_stock() {
+    let shop = Running::start(ShopSettings::embedded(vec![product("P001", 1, 2999)])).await;
+    let restock = |path: &'static str, key: Option<&'static str>, body: Value| {
+        let request = shop.urls.http.post(shop.urls.url(Role::Inventory, path));
+        async move {
+            let request = match key {
+                Some(key) => request.header("Idempotency-Key", key),
+                None => request,
+            };
+            let response = request.json(&body).send().await.unwrap();
+            let status = response.status().as_u16();
+            (status, response.json::<Value>().await.unwrap())
+        }
+    };
+    shop.urls
+        .when(Role::Inventory, "/inventory/P001", |_| true)
+        .await;
+    let path = "/inventory/P001/restock";
+    for (key, left) in [(None, 4), (Some("monday"), 7), (Some("monday"), 7)] {
+        let (status, product) = restock(path, key, json!({"quantity": 3})).await;
+        assert_eq!(
+            (status, &product["quantity"], &product["initial"]),
+            (200, &json!(left), &json!(1)),
+            "{product}"
+        );
+    }
+    let id = shop.urls.place(&[("P001", 7, "29.99")]).await;
+    shop.urls
+        .order_when(&id, |status| status == "SHIPPED")
+        .await;
+
+    let (status, problem) = restock(path, None, json!({"quantity": 0})).await;
+    assert_eq!(
+        (status, &problem["errors"][0]["field"]),
+        (422, &json!("quantity"))
+    );
+    let (status, _) = restock("/inventory/NONE/restock", None, json!({"quantity": 1})).await;
+    assert_eq!(status, 404);
     shop.stop().await;
 }

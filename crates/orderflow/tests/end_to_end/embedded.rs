@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use kafka_client::{Client, ClientConfig, ProducerConfig, ProducerRecord};
 use orderflow::cli::Role;
 use orderflow::{Shop, ShopSettings};
 use payment_service::payment::DeclineRule;
@@ -189,5 +190,53 @@ async fn an_order_that_was_stored_and_not_published_goes_out_at_the_next_start()
     shop.urls
         .order_when(&id, |status| status == "SHIPPED")
         .await;
+    shop.stop().await;
+}
+
+/// What is no event is put aside, and is seen and sent back over HTTP; orders go on meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_handled_is_put_aside_and_can_be_sent_back() {
+    let shop = Shop::on_free_ports(settings()).await.unwrap();
+    let servers = shop.bootstrap_servers();
+    let shop = Running::run(shop);
+    scenarios::an_order_is_shipped(&shop.urls, "P001").await;
+    let client = Client::new(ClientConfig::new(&servers)).unwrap();
+    let producer = client.producer(ProducerConfig::default());
+    let poison = ProducerRecord::new("order_placed").key(b"k").value(b"{");
+    producer.send(&poison).await.unwrap().await.unwrap();
+
+    let one = |letters: &serde_json::Value| letters["items"].as_array().unwrap().len() == 1;
+    let letters = shop.urls.when(Role::Payment, "/dead-letters", one).await;
+    let letter = &letters["items"][0];
+    assert_eq!(letter["topic"], "order_placed.payment-service.dlq");
+    assert_eq!(
+        (&letter["origin"]["topic"], &letter["value"]),
+        (&"order_placed".into(), &"{".into())
+    );
+    scenarios::an_order_is_shipped(&shop.urls, "P001").await;
+
+    let act = async |topic: &str, what: &str| {
+        let path = format!("/dead-letters/{topic}/{what}");
+        let url = shop.urls.url(Role::Payment, &path);
+        let response = shop.urls.http.post(url).body("{}").send().await.unwrap();
+        (
+            response.status().as_u16(),
+            response.json::<serde_json::Value>().await.unwrap(),
+        )
+    };
+    let topic = "order_placed.payment-service.dlq";
+    let (status, done) = act(topic, "redrive").await;
+    assert_eq!((status, &done["letters"]), (200, &1.into()), "{done}");
+    // It is no better than before, and is put aside again.
+    let again = |letters: &serde_json::Value| letters["items"][0]["offset"] == 1;
+    shop.urls.when(Role::Payment, "/dead-letters", again).await;
+    let (status, done) = act(topic, "drop").await;
+    assert_eq!((status, &done["letters"]), (200, &1.into()), "{done}");
+    let none = shop.urls.found(Role::Payment, "/dead-letters").await;
+    assert_eq!(none["items"], serde_json::json!([]));
+    // Another group's letters are not this service's, and orders are no letters.
+    for other in ["order_placed", "order_placed.order-service.dlq"] {
+        assert_eq!(act(other, "drop").await.0, 404, "{other}");
+    }
     shop.stop().await;
 }

@@ -169,11 +169,12 @@ impl Pipeline {
             reason: None,
             created_at: now,
             cancel_requested_at: None,
+            idempotency_key: None,
             facts: Facts::default(),
             history: Order::beginning(now),
             unpublished: true,
         };
-        self.orders.insert(order.clone()).await.unwrap();
+        self.orders.place(order.clone()).await.unwrap();
         self.placed.push(order.order_id);
         publish(&mut self.topics, order.messages().unwrap());
     }

@@ -21,6 +21,10 @@ pub struct OnInventoryUpdated {
 impl Reaction for OnInventoryUpdated {
     type Event = InventoryUpdated;
 
+    fn is_work(event: &InventoryUpdated) -> bool {
+        event.status != InventoryStatus::Updated
+    }
+
     async fn react(
         &self,
         batch: &[Envelope<InventoryUpdated>],
@@ -59,11 +63,11 @@ fn tell(
     payment: Option<&Payment>,
 ) -> Result<Option<Message>, ReactionError> {
     let order = &event.data;
-    let contradiction = || ReactionError::Contradiction {
-        what: "a decision on the stock of an order that was not paid",
+    let missing = || ReactionError::Missing {
+        what: "the payment",
         id: format!("order {}", order.order_id),
     };
-    let payment = payment.ok_or_else(contradiction)?;
+    let payment = payment.ok_or_else(missing)?;
     match payment.status {
         PaymentStatus::Refunded | PaymentStatus::Cancelled => {
             let outcome = payment.outcome(order.items.clone(), order.shipping_address.clone());
@@ -73,6 +77,7 @@ fn tell(
         }
         // The order ended when its payment was declined; cancelling it afterwards changes nothing.
         PaymentStatus::Declined => Ok(None),
-        PaymentStatus::Completed => Err(contradiction()),
+        // It was given back a moment ago, so this is an old reading.
+        PaymentStatus::Completed => Err(missing()),
     }
 }

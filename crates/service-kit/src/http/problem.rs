@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use serde::Serialize;
 use warp::Reply;
-use warp::http::header::{ACCEPT, ALLOW, HeaderName, RETRY_AFTER};
+use warp::http::header::{ACCEPT, ALLOW, CONNECTION, HeaderName, RETRY_AFTER};
 use warp::http::{HeaderValue, StatusCode};
 use warp::reply::Response;
 
@@ -70,6 +70,15 @@ impl Problem {
         Self {
             errors: vec![FieldError::new(&name, &detail)],
             ..Self::bad_request(format!("the query parameter {name} {detail}"))
+        }
+    }
+
+    /// 400: a header cannot be read.
+    pub fn bad_header(name: &str, detail: impl Display) -> Self {
+        let errors = vec![FieldError::new(name, detail)];
+        Self {
+            errors,
+            ..Self::bad_request(format!("the header {name} cannot be read"))
         }
     }
 
@@ -144,6 +153,17 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_header(RETRY_AFTER, "1")
     }
 
+    /// Whether the answer comes before the body was read. The server closes the connection then, and a client that does not
+    /// know it would send its next request into the closing one (RFC 9112 section 9.6).
+    fn leaves_body_unread(&self) -> bool {
+        matches!(
+            self.status,
+            StatusCode::REQUEST_TIMEOUT
+                | StatusCode::PAYLOAD_TOO_LARGE
+                | StatusCode::UNSUPPORTED_MEDIA_TYPE
+        )
+    }
+
     /// The status.
     pub fn status(&self) -> StatusCode {
         self.status
@@ -198,9 +218,13 @@ impl Reply for Problem {
         // Texts and a number always become JSON.
         let body = serde_json::to_vec(&wire).unwrap_or_default();
         let mut response = with_body(self.status, "application/problem+json", body);
-        if let Some((name, value)) = self.header {
+        if let Some((name, value)) = &self.header {
             let value = HeaderValue::from_static(value);
-            response.headers_mut().insert(name, value);
+            response.headers_mut().insert(name.clone(), value);
+        }
+        if self.leaves_body_unread() {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
         }
         response
     }

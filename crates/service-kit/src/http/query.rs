@@ -14,8 +14,8 @@ pub struct Query {
     parameters: Vec<(String, String)>,
 }
 
-/// The query parameters of a request, or a 400 that names the first that is none of `known`. One that was passed over
-/// would look as if it had been heeded.
+/// The query parameters of a request, or a 400 that names the first that is none of `known`, or is there twice. One that was passed
+/// over would look as if it had been heeded.
 pub fn query(
     known: &'static [&'static str],
 ) -> impl Filter<Extract = (Result<Query, Problem>,), Error = Infallible> + Clone {
@@ -36,21 +36,21 @@ impl Query {
         let parameters: Vec<(String, String)> = form_urlencoded::parse(raw.as_bytes())
             .into_owned()
             .collect();
-        match parameters
-            .iter()
-            .find(|(name, _)| !known.contains(&name.as_str()))
-        {
-            None => Ok(Self { parameters }),
-            Some((name, _)) => Err(Problem::bad_parameter(name, not_known(known))),
+        for (at, (name, _)) in parameters.iter().enumerate() {
+            if !known.contains(&name.as_str()) {
+                return Err(Problem::bad_parameter(name, not_known(known)));
+            }
+            if parameters[..at].iter().any(|(before, _)| before == name) {
+                return Err(Problem::bad_parameter(name, "must be there once"));
+            }
         }
+        Ok(Self { parameters })
     }
 
-    /// The text of a parameter, the first where there are more; none if it is empty.
+    /// The text of a parameter.
     pub fn text(&self, name: &str) -> Option<&str> {
         let found = self.parameters.iter().find(|(known, _)| known == name);
-        found
-            .map(|(_, value)| value.as_str())
-            .filter(|value| !value.is_empty())
+        found.map(|(_, value)| value.as_str())
     }
 
     /// The value of a parameter, or a 400 that names it.

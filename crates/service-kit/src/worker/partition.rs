@@ -4,6 +4,7 @@
 //! came before it is done. A crash in between has the batch handled again by whoever gets the partition.
 
 use std::fmt::Display;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use kafka_client::{ConsumerError, PartitionConsumer, ProduceError, Records};
@@ -11,12 +12,15 @@ use kafka_client::{ConsumerError, PartitionConsumer, ProduceError, Records};
 use super::Shared;
 use super::error::WorkerError;
 use super::route::{Batch, Route};
-use crate::dead_letters::DeadLetterError;
+use crate::dead_letters::{DeadLetterError, Refusal};
 use crate::publish::publish;
 use crate::reaction::ReactionError;
 
 /// Records that are handled together: enough to make a bulk write pay, few enough to be done soon when asked to stop.
 const BATCH: usize = 500;
+/// How often an event is tried whose failure may pass: for about a second and a half. What has not passed by then is for
+/// somebody to look at, while the events behind it go on.
+const ATTEMPTS: u32 = 6;
 /// The first and the longest wait before a step is tried again.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
@@ -89,18 +93,22 @@ async fn handle(
 ) -> Result<(), Interruption> {
     let batch = route.decode(records);
     for (place, error) in batch.poison() {
-        put_aside(partition, records, *place, &error.to_string(), shared).await?;
+        let refusal = Refusal {
+            reason: error.to_string(),
+            attempts: 0,
+        };
+        put_aside(partition, records, *place, &refusal, shared).await?;
     }
-    if !shared.processing_time.is_zero() {
+    if !shared.processing_time.is_zero() && batch.is_work() {
         wait(partition, shared.processing_time).await?;
     }
     if let Err(error) = react_and_publish(partition, &*batch, None, shared).await? {
         // One of the events is to blame. Taken one by one it shows, and the others go on.
-        tracing::warn!(%error, partition = %partition.topic_partition(), "cannot handle a batch, handling its events one by one");
+        tracing::warn!(error = error.reason, partition = %partition.topic_partition(), "cannot handle a batch, handling its events one by one");
         for index in 0..batch.len() {
-            if let Err(error) = react_and_publish(partition, &*batch, Some(index), shared).await? {
-                let place = batch.record(index);
-                put_aside(partition, records, place, &error.to_string(), shared).await?;
+            if let Err(refusal) = react_and_publish(partition, &*batch, Some(index), shared).await?
+            {
+                put_aside(partition, records, batch.record(index), &refusal, shared).await?;
             }
         }
     }
@@ -118,18 +126,29 @@ async fn react_and_publish(
     batch: &dyn Batch,
     only: Option<usize>,
     shared: &Shared,
-) -> Result<Result<(), Unhandled>, Interruption> {
-    let react = || batch.react(only);
-    let messages = match retry(partition, "handle", react, |e| e.is_retriable()).await? {
+) -> Result<Result<(), Refusal>, Interruption> {
+    let attempts = AtomicU32::new(0);
+    let react = || {
+        attempts.fetch_add(1, Ordering::Relaxed);
+        batch.react(only)
+    };
+    let refused = |error: Unhandled| Refusal {
+        reason: error.to_string(),
+        attempts: attempts.load(Ordering::Relaxed),
+    };
+    let again = |e: &ReactionError| {
+        e.is_of_store() || (e.is_retriable() && attempts.load(Ordering::Relaxed) < ATTEMPTS)
+    };
+    let messages = match retry(partition, "handle", react, again).await? {
         Ok(messages) => messages,
-        Err(error) => return Ok(Err(error.into())),
+        Err(error) => return Ok(Err(refused(error.into()))),
     };
     let publish = || publish(&shared.producer, &messages);
     // What is of neither is of the topic or of the moment: a missing permission may be given.
     let retriable = |e: &ProduceError| !e.is_of_record() && !e.is_of_producer();
     match retry(partition, "publish", publish, retriable).await? {
         Err(error) if error.is_of_producer() => Err(Interruption::GaveUp(error.into())),
-        published => Ok(published.map_err(Unhandled::from)),
+        published => Ok(published.map_err(|error| refused(error.into()))),
     }
 }
 
@@ -137,7 +156,7 @@ async fn put_aside(
     partition: &PartitionConsumer,
     records: &Records,
     place: usize,
-    reason: &str,
+    refusal: &Refusal,
     shared: &Shared,
 ) -> Result<(), Interruption> {
     let Some(record) = records.iter().nth(place) else {
@@ -146,7 +165,7 @@ async fn put_aside(
     let put = || {
         shared
             .dead_letters
-            .put(partition.topic(), partition.partition(), record, reason)
+            .put(partition.topic(), partition.partition(), record, refusal)
     };
     let retriable = |e: &DeadLetterError| !e.is_of_producer();
     retry(partition, "put a dead letter aside", put, retriable)

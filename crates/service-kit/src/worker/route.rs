@@ -62,6 +62,8 @@ pub(super) trait Batch: Send + Sync {
     fn poison(&self) -> &[(usize, DecodeError)];
     /// How many events there are.
     fn len(&self) -> usize;
+    /// Whether there is anything to do for one of the events.
+    fn is_work(&self) -> bool;
     /// Handles all events, or the one at `only`.
     fn react(&self, only: Option<usize>) -> BoxFuture<'_, Result<Vec<Message>, ReactionError>>;
     fn settle(&self) -> BoxFuture<'_, Result<(), ReactionError>>;
@@ -113,6 +115,10 @@ impl<R: Reaction> Batch for TypedBatch<'_, R> {
 
     fn len(&self) -> usize {
         self.events.len()
+    }
+
+    fn is_work(&self) -> bool {
+        self.events.iter().any(|event| R::is_work(&event.data))
     }
 
     fn react(&self, only: Option<usize>) -> BoxFuture<'_, Result<Vec<Message>, ReactionError>> {

@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::kit::{Answered, Asked, Bed, Letter, order, until, within};
 
-const GROUP: &str = "answerers";
-const DEAD_LETTERS: &str = "asked.answerers.dlq";
+pub(crate) const GROUP: &str = "answerers";
+pub(crate) const DEAD_LETTERS: &str = "asked.answerers.dlq";
 
 /// Answers, unless the check says why not.
 struct Answer<F>(F);
@@ -41,14 +41,14 @@ where
     }
 }
 
-struct Running {
+pub(crate) struct Running {
     producer: Producer,
     stop: CancellationToken,
     task: JoinHandle<Result<(), WorkerError>>,
 }
 
 impl Running {
-    fn start(
+    pub(crate) fn start(
         bed: &Bed,
         check: impl Fn(&Asked) -> Result<(), ReactionError> + Send + Sync + 'static,
     ) -> Self {
@@ -71,13 +71,13 @@ impl Running {
         }
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.cancel();
         within("stopping", self.task).await.unwrap().unwrap();
     }
 }
 
-async fn until_committed(bed: &Bed, offset: i64) {
+pub(crate) async fn until_committed(bed: &Bed, offset: i64) {
     let committed = || async {
         let inspect = bed.broker.inspect();
         inspect.committed(GROUP, Asked::TOPIC, 0) == Some(offset)

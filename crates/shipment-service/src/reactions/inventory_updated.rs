@@ -22,6 +22,10 @@ pub struct OnInventoryUpdated {
 impl Reaction for OnInventoryUpdated {
     type Event = InventoryUpdated;
 
+    fn is_work(event: &InventoryUpdated) -> bool {
+        event.status == InventoryStatus::Updated
+    }
+
     async fn react(
         &self,
         batch: &[Envelope<InventoryUpdated>],

@@ -1,0 +1,179 @@
+//! GET /dead-letters, POST /dead-letters/{topic}/redrive and POST /dead-letters/{topic}/drop: those of one group.
+
+use std::time::Duration;
+
+use contracts::Timestamp;
+use kafka_client::Producer;
+use serde::{Deserialize, Serialize};
+use warp::reply::Response;
+use warp::{Filter, Rejection, Reply};
+
+use super::{Desk, DeskError, Letter, SUFFIX};
+use crate::http::{BODY_LIMIT, Page, Problem, get, json_body, no_query, ok, post};
+
+/// How long somebody who asks over HTTP waits for Kafka.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Sending back may take longer: what is done stays done, and the answer says so.
+const REDRIVE: Duration = Duration::from_secs(30);
+/// The oldest letters of a topic that are shown.
+const SHOWN: usize = 50;
+
+/// A letter as HTTP tells it.
+#[derive(Debug, Serialize)]
+struct LetterView {
+    topic: String,
+    offset: i64,
+    timestamp: Timestamp,
+    origin: Option<OriginView>,
+    error: String,
+    attempts: u32,
+    truncated: bool,
+    key: Option<String>,
+    value: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct OriginView {
+    topic: String,
+    partition: i32,
+    offset: i64,
+}
+
+/// Which letters are meant: those before this offset, or all.
+#[derive(Debug, Deserialize)]
+struct Which {
+    #[serde(default)]
+    before: Option<i64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Done {
+    topic: String,
+    letters: u64,
+}
+
+impl From<Letter> for LetterView {
+    fn from(letter: Letter) -> Self {
+        // What is no text is shown as far as it is.
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Self {
+            topic: letter.place.topic.to_string(),
+            offset: letter.offset,
+            timestamp: Timestamp::from_millis(letter.timestamp),
+            origin: letter.origin.map(|origin| OriginView {
+                topic: origin.topic,
+                partition: origin.partition,
+                offset: origin.offset,
+            }),
+            error: letter.error,
+            attempts: letter.attempts,
+            truncated: letter.truncated,
+            key: letter.key.map(text),
+            value: letter.value.map(text),
+        }
+    }
+}
+
+/// The routes of the letters that `group` has put aside.
+pub(crate) fn routes(
+    desk: Desk,
+    group: &'static str,
+    producer: Producer,
+) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
+    let (listing, dropping) = (desk.clone(), desk.clone());
+    let list = warp::path!("dead-letters")
+        .and(get())
+        .and(no_query())
+        .then(move |query| {
+            let desk = listing.clone();
+            async move {
+                reply(query, PATIENCE, list(&desk, group))
+                    .await
+                    .unwrap_or_else(Reply::into_response)
+            }
+        });
+    let redrive = warp::path!("dead-letters" / String / "redrive")
+        .and(post())
+        .and(no_query())
+        .and(json_body::<Which>(BODY_LIMIT))
+        .then(move |topic: String, query, which: Result<Which, Problem>| {
+            let (desk, producer) = (desk.clone(), producer.clone());
+            async move {
+                let work = async {
+                    let topic = own(topic, group)?;
+                    let letters = desk.redrive(&producer, &topic, which?.before).await;
+                    Ok(ok(&done(topic, letters)?))
+                };
+                reply(query, REDRIVE, work)
+                    .await
+                    .unwrap_or_else(Reply::into_response)
+            }
+        });
+    let drop_some = warp::path!("dead-letters" / String / "drop")
+        .and(post())
+        .and(no_query())
+        .and(json_body::<Which>(BODY_LIMIT))
+        .then(move |topic: String, query, which: Result<Which, Problem>| {
+            let desk = dropping.clone();
+            async move {
+                let work = async {
+                    let topic = own(topic, group)?;
+                    let letters = desk.drop_letters(&topic, which?.before).await;
+                    Ok(ok(&done(topic, letters)?))
+                };
+                reply(query, PATIENCE, work)
+                    .await
+                    .unwrap_or_else(Reply::into_response)
+            }
+        });
+    list.or(redrive).unify().or(drop_some).unify()
+}
+
+async fn list(desk: &Desk, group: &str) -> Result<Response, Problem> {
+    let mut items = Vec::new();
+    for topic in desk.topics(Some(group)).await? {
+        let letters = desk.letters(&topic, SHOWN).await?;
+        items.extend(letters.into_iter().map(LetterView::from));
+    }
+    Ok(ok(&Page { items, next: None }))
+}
+
+/// The topic, if its letters are this group's.
+fn own(topic: String, group: &str) -> Result<String, Problem> {
+    if topic.ends_with(&format!(".{group}{SUFFIX}")) {
+        return Ok(topic);
+    }
+    Err(DeskError::UnknownTopic(topic).into())
+}
+
+fn done(topic: String, letters: Result<u64, DeskError>) -> Result<Done, Problem> {
+    Ok(Done {
+        letters: letters?,
+        topic,
+    })
+}
+
+async fn reply(
+    query: Result<(), Problem>,
+    patience: Duration,
+    work: impl Future<Output = Result<Response, Problem>>,
+) -> Result<Response, Problem> {
+    query?;
+    // In a box, since it is large.
+    tokio::time::timeout(patience, Box::pin(work))
+        .await
+        .unwrap_or_else(|_| Err(Problem::unavailable("Kafka does not answer, try again")))
+}
+
+impl From<DeskError> for Problem {
+    fn from(error: DeskError) -> Self {
+        match error {
+            DeskError::UnknownTopic(_) => Self::not_found(&error),
+            DeskError::NotSendable { .. } => Self::conflict(&error),
+            other => {
+                tracing::warn!(error = %other, "cannot work on the dead letters");
+                Self::unavailable("Kafka does not answer, try again")
+            }
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What was put aside can be looked at, sent back and dropped.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use contracts::Event;
+use kafka_client::{ProducerConfig, ProducerRecord};
+use service_kit::dead_letters::{Desk, DeskError, Letter, Origin};
+use service_kit::reaction::ReactionError;
+
+use crate::kit::{Answered, Asked, Bed, order, within};
+use crate::worker::{DEAD_LETTERS, GROUP, Running, until_committed};
+
+async fn letters(desk: &Desk) -> Vec<Letter> {
+    within("reading letters", desk.letters(DEAD_LETTERS, 100))
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn an_event_that_fails_is_tried_some_times_put_aside_and_handled_when_it_is_sent_back() {
+    let bed = Bed::start().await;
+    let mended = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&mended);
+    let worker = Running::start(&bed, move |asked| {
+        if asked.order_id != order(1) || seen.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        Err(ReactionError::Missing {
+            what: "the part",
+            id: asked.order_id.to_string(),
+        })
+    });
+    bed.ask(&[1, 1, 1]).await;
+    until_committed(&bed, 3).await;
+    assert_eq!(bed.orders(Answered::TOPIC, 2).await, [order(0), order(2)]);
+
+    let desk = Desk::new(bed.client.clone());
+    assert_eq!(desk.topics(Some(GROUP)).await.unwrap(), [DEAD_LETTERS]);
+    assert!(desk.topics(Some("nobody")).await.unwrap().is_empty());
+    let put_aside = letters(&desk).await;
+    assert_eq!(put_aside.len(), 1);
+    let letter = &put_aside[0];
+    let origin = Origin {
+        topic: Asked::TOPIC.to_owned(),
+        partition: 0,
+        offset: 1,
+    };
+    assert_eq!(
+        (letter.origin.as_ref(), letter.attempts, &*letter.group),
+        (Some(&origin), 6, GROUP)
+    );
+    assert!(letter.error.contains("the part"), "{}", letter.error);
+    assert!(letter.headers.iter().any(|(name, _)| name == "traceparent"));
+
+    mended.store(true, Ordering::SeqCst);
+    let producer = bed.client.producer(ProducerConfig::default());
+    let sent = within("redriving", desk.redrive(&producer, DEAD_LETTERS, None)).await;
+    assert_eq!(sent.unwrap(), 1);
+    until_committed(&bed, 4).await;
+    assert_eq!(
+        bed.orders(Answered::TOPIC, 3).await,
+        [order(0), order(2), order(1)]
+    );
+    assert!(letters(&desk).await.is_empty());
+    // As it was at first: with its own headers, and none of ours.
+    let asked = bed.read(Asked::TOPIC, 4).await;
+    assert_eq!(
+        (&asked[3].key, &asked[3].value, &asked[3].headers),
+        (&asked[1].key, &asked[1].value, &asked[1].headers)
+    );
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn letters_are_dropped_from_the_front() {
+    let bed = Bed::start().await;
+    let worker = Running::start(&bed, |_| Ok(()));
+    for value in [b"one", b"two", b"six"] {
+        let record = ProducerRecord::new(Asked::TOPIC).value(value);
+        bed.producer.send(&record).await.unwrap().await.unwrap();
+    }
+    until_committed(&bed, 3).await;
+    let desk = Desk::new(bed.client.clone());
+    let all = letters(&desk).await;
+    assert_eq!(all.len(), 3);
+    assert_eq!(all[0].attempts, 0, "there was nothing to try");
+    let first = within("reading", desk.letters(DEAD_LETTERS, 1)).await;
+    assert_eq!(first.unwrap(), all[..1]);
+    let dropped = within("dropping", desk.drop_letters(DEAD_LETTERS, Some(2))).await;
+    assert_eq!(dropped.unwrap(), 2);
+    assert_eq!(letters(&desk).await, all[2..]);
+    let dropped = within("dropping", desk.drop_letters(DEAD_LETTERS, None)).await;
+    assert_eq!(dropped.unwrap(), 1);
+    assert!(letters(&desk).await.is_empty());
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_letter_without_its_record_is_not_sent_back_and_stays() {
+    let bed = Bed::start().await;
+    let worker = Running::start(&bed, |_| Ok(()));
+    let value = vec![b'x'; 1_048_576 - 120];
+    for value in [&b"small"[..], &value] {
+        let record = ProducerRecord::new(Asked::TOPIC).value(value);
+        bed.producer.send(&record).await.unwrap().await.unwrap();
+    }
+    until_committed(&bed, 2).await;
+    worker.stop().await;
+    let desk = Desk::new(bed.client.clone());
+    let producer = bed.client.producer(ProducerConfig::default());
+    let redriven = within("redriving", desk.redrive(&producer, DEAD_LETTERS, None)).await;
+    let error = redriven.unwrap_err();
+    assert!(
+        matches!(error, DeskError::NotSendable { offset: 1, .. }),
+        "{error}"
+    );
+    let left = letters(&desk).await;
+    assert_eq!((left.len(), left[0].truncated), (1, true));
+    let asked = bed.broker.inspect().partition(Asked::TOPIC, 0).unwrap();
+    assert_eq!(asked.records, 3, "the small one is there again");
+}
+
+#[tokio::test]
+async fn other_topics_are_not_touched() {
+    let bed = Bed::start().await;
+    bed.ask(&[1]).await;
+    let desk = Desk::new(bed.client.clone());
+    for topic in [Asked::TOPIC, "nowhere.nobody.dlq"] {
+        let dropped = within("dropping", desk.drop_letters(topic, None)).await;
+        assert!(
+            matches!(dropped, Err(DeskError::UnknownTopic(_))),
+            "{topic}"
+        );
+    }
+    let asked = bed.broker.inspect().partition(Asked::TOPIC, 0).unwrap();
+    assert_eq!(asked.records, 1);
+}
