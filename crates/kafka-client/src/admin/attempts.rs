@@ -121,7 +121,9 @@ impl Admin {
         let mut backoff = Backoff::default();
         let mut last = None;
         loop {
-            let error = match timeout_at(patience.deadline, attempt(patience)).await {
+            // In a box, so that the callers' futures are not as large as a request's.
+            let attempted = Box::pin(attempt(patience));
+            let error = match timeout_at(patience.deadline, attempted).await {
                 Ok(Ok(done)) => return Ok(done),
                 Ok(Err(error)) => error,
                 Err(_) => return Err(self.too_late(what, last)),

@@ -4,7 +4,11 @@
 //! likes, and whoever crashes before his commit gets it again. So every crash point can be had, one after the other, and
 //! many interleavings in little time.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests may fail loudly too")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests may fail loudly too"
+)]
 
 mod invariants;
 mod pipeline;
@@ -12,20 +16,33 @@ mod pipeline;
 use pipeline::{Crash, Pipeline};
 use proptest::prelude::*;
 
+struct Wanted {
+    items: &'static [(&'static str, u32)],
+    /// At which step it is asked back.
+    cancelled_at: Option<usize>,
+}
+
+const fn wanted(items: &'static [(&'static str, u32)], cancelled_at: Option<usize>) -> Wanted {
+    Wanted {
+        items,
+        cancelled_at,
+    }
+}
+
 /// A few orders that go every way: two products, too few of one of them; one order above the limit; some asked back.
-const ORDERS: [(&[(&str, u32)], Option<usize>); 7] = [
-    (&[("PLENTY", 2)], None),
-    (&[("SCARCE", 2), ("PLENTY", 1)], None),
-    (&[("SCARCE", 2), ("PLENTY", 1), ("PLENTY", 3)], Some(4)),
-    (&[("SCARCE", 3)], Some(9)),
-    (&[("PLENTY", 500)], None),
-    (&[("PLENTY", 1), ("UNKNOWN", 1)], Some(0)),
-    (&[("PLENTY", 4)], Some(0)),
+const ORDERS: [Wanted; 7] = [
+    wanted(&[("PLENTY", 2)], None),
+    wanted(&[("SCARCE", 2), ("PLENTY", 1)], None),
+    wanted(&[("SCARCE", 2), ("PLENTY", 1), ("PLENTY", 3)], Some(4)),
+    wanted(&[("SCARCE", 3)], Some(9)),
+    wanted(&[("PLENTY", 500)], None),
+    wanted(&[("PLENTY", 1), ("UNKNOWN", 1)], Some(0)),
+    wanted(&[("PLENTY", 4)], Some(0)),
 ];
 
 async fn place(pipeline: &mut Pipeline) {
-    for (items, _) in ORDERS {
-        pipeline.place(items).await;
+    for order in &ORDERS {
+        pipeline.place(order.items).await;
     }
 }
 
@@ -33,9 +50,9 @@ async fn place(pipeline: &mut Pipeline) {
 async fn run(pipeline: &mut Pipeline, choices: &[(usize, usize)]) {
     let mut choices = choices.iter().copied();
     for step in 0.. {
-        for (order, (_, cancelled_at)) in ORDERS.iter().enumerate() {
-            if *cancelled_at == Some(step) {
-                pipeline.cancel(order).await;
+        for (number, order) in ORDERS.iter().enumerate() {
+            if order.cancelled_at == Some(step) {
+                pipeline.cancel(number).await;
             }
         }
         let (consumer, batch) = choices.next().unwrap_or((step, 3));
