@@ -12,7 +12,7 @@ mod exchange;
 mod heartbeat;
 mod manage;
 mod membership;
-mod protocol;
+pub(crate) mod protocol;
 mod state;
 mod subscription;
 mod wait;

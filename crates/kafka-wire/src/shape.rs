@@ -4,6 +4,7 @@
 //! billion would so end the process. The walk here follows a message's fields by their sizes alone and refuses an array
 //! whose elements are not all there, so that decoding takes at most a small multiple of the message's own size.
 
+mod members;
 mod responses;
 #[cfg(test)]
 mod tests;
@@ -114,17 +115,41 @@ pub fn check(
     flexible: bool,
     body: &[u8],
 ) -> Result<(), &'static str> {
+    if walk(shape, version, flexible, body)?.is_empty() {
+        Ok(())
+    } else {
+        Err("bytes are left after the message")
+    }
+}
+
+/// As [`check`], for a message that may go on after what is known of it, as that of a later version does.
+///
+/// # Errors
+///
+/// What is wrong with the message.
+pub fn check_beginning(
+    shape: &[Field],
+    version: i16,
+    flexible: bool,
+    body: &[u8],
+) -> Result<(), &'static str> {
+    walk(shape, version, flexible, body).map(drop)
+}
+
+/// Returns what is left after the message.
+fn walk<'a>(
+    shape: &[Field],
+    version: i16,
+    flexible: bool,
+    body: &'a [u8],
+) -> Result<&'a [u8], &'static str> {
     let mut walk = Walk {
         rest: body,
         version,
         flexible,
     };
     walk.structure(shape)?;
-    if walk.rest.is_empty() {
-        Ok(())
-    } else {
-        Err("bytes are left after the message")
-    }
+    Ok(walk.rest)
 }
 
 struct Walk<'a> {

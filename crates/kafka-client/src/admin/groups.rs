@@ -1,19 +1,19 @@
 //! Consumer groups: list, describe, delete.
 
-use std::sync::Arc;
-
-use bytes::Buf;
 use futures_util::future::join_all;
-use kafka_wire::messages::describe_groups_response::DescribedGroupMember;
+use kafka_wire::ResponseError;
+use kafka_wire::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use kafka_wire::messages::{
-    ConsumerProtocolAssignment, DeleteGroupsRequest, DescribeGroupsRequest, GroupId,
-    ListGroupsRequest,
+    DeleteGroupsRequest, DescribeGroupsRequest, GroupId, ListGroupsRequest,
 };
-use kafka_wire::{Decodable, ResponseError};
 
 use super::{Admin, PerItem, check, text, unanswered};
 use crate::error::ClientError;
+use crate::group::protocol::decode_assignment;
 use crate::topic_partition::TopicPartition;
+
+/// The protocol type of consumer groups.
+const CONSUMERS: &str = "consumer";
 
 /// A group in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub struct GroupMember {
     pub client_id: String,
     /// Where it comes from.
     pub client_host: String,
-    /// The partitions that it was assigned.
+    /// The partitions that it was assigned; none in a group of another kind than `consumer`.
     pub assignment: Vec<TopicPartition>,
 }
 
@@ -120,7 +120,7 @@ impl Admin {
             state: found.group_state.to_string(),
             protocol_type: found.protocol_type.to_string(),
             protocol: found.protocol_data.to_string(),
-            members: found.members.iter().map(member).collect(),
+            members: members(&found),
         })
     }
 
@@ -167,63 +167,80 @@ impl Admin {
     }
 }
 
-fn member(member: &DescribedGroupMember) -> GroupMember {
+fn members(group: &DescribedGroup) -> Vec<GroupMember> {
+    let of_consumers = &*group.protocol_type == CONSUMERS;
+    let members = group.members.iter();
+    members.map(|m| member(of_consumers, m)).collect()
+}
+
+/// Only the members of a consumer group have assignments that can be read: those of other kinds (Kafka Connect) write bytes of
+/// their own, which may look like one.
+fn member(of_consumers: bool, member: &DescribedGroupMember) -> GroupMember {
     GroupMember {
         member_id: member.member_id.to_string(),
         group_instance_id: member.group_instance_id.as_ref().map(ToString::to_string),
         client_id: member.client_id.to_string(),
         client_host: member.client_host.to_string(),
-        assignment: assignment(&member.member_assignment).unwrap_or_default(),
+        assignment: if of_consumers {
+            assignment(&member.member_assignment)
+        } else {
+            Vec::new()
+        },
     }
 }
 
-/// What `ConsumerProtocolAssignment` says. Groups of other kinds (Kafka Connect) write other things there: no partitions then.
-fn assignment(bytes: &bytes::Bytes) -> Option<Vec<TopicPartition>> {
-    let mut bytes = bytes.clone();
-    let version = bytes.try_get_i16().ok()?;
-    // Versions so far add nothing at the front, so a later one is read as the latest known (KIP-429).
-    let version = version.clamp(0, 3);
-    let decoded = ConsumerProtocolAssignment::decode(&mut bytes, version).ok()?;
-    let mut partitions: Vec<_> = decoded
-        .assigned_partitions
-        .iter()
-        .flat_map(|topic| {
-            let name: Arc<str> = Arc::from(topic.topic.0.as_str());
-            topic
-                .partitions
-                .iter()
-                .map(move |p| TopicPartition::new(Arc::clone(&name), *p))
-        })
-        .collect();
+/// The partitions of an assignment, sorted; none where the bytes are not one.
+fn assignment(bytes: &bytes::Bytes) -> Vec<TopicPartition> {
+    let decoded = decode_assignment(bytes.clone());
+    let mut partitions = decoded.unwrap_or_else(|error| {
+        tracing::debug!(%error, "cannot read what a member is assigned");
+        Vec::new()
+    });
     partitions.sort();
-    Some(partitions)
+    partitions
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::BufMut;
-    use kafka_wire::Encodable;
-    use kafka_wire::messages::TopicName;
-    use kafka_wire::messages::consumer_protocol_assignment::TopicPartition as Assigned;
+
+    /// Version 1, t-2 and t-0, no user data.
+    const ASSIGNED: &[u8] = &[
+        0, 1, 0, 0, 0, 1, 0, 1, b't', 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff,
+    ];
+
+    fn assigned(protocol_type: &str, bytes: &'static [u8]) -> Vec<TopicPartition> {
+        let bytes = bytes::Bytes::from_static(bytes);
+        let described = DescribedGroup::default()
+            .with_protocol_type(text(protocol_type))
+            .with_members(vec![
+                DescribedGroupMember::default().with_member_assignment(bytes),
+            ]);
+        let mut members = members(&described);
+        assert_eq!(members.len(), 1);
+        members.remove(0).assignment
+    }
 
     #[test]
-    fn an_assignment_is_read_in_every_version_and_rubbish_is_none() {
-        let assigned = ConsumerProtocolAssignment::default().with_assigned_partitions(vec![
-            Assigned::default()
-                .with_topic(TopicName(text("t")))
-                .with_partitions(vec![2, 0]),
-        ]);
-        for version in 0..=3 {
-            let mut bytes = bytes::BytesMut::new();
-            bytes.put_i16(version);
-            assigned.encode(&mut bytes, version).unwrap();
-            assert_eq!(
-                assignment(&bytes.freeze()).unwrap(),
-                [TopicPartition::new("t", 0), TopicPartition::new("t", 2)]
-            );
-        }
-        assert_eq!(assignment(&bytes::Bytes::new()), None);
-        assert_eq!(assignment(&bytes::Bytes::from_static(&[0, 1, 0xff])), None);
+    fn an_assignment_is_read_and_rubbish_is_none() {
+        let tp = |partition| TopicPartition::new("t", partition);
+        assert_eq!(assigned("consumer", ASSIGNED), [tp(0), tp(2)]);
+        assert_eq!(assigned("consumer", &[]), []);
+        assert_eq!(assigned("consumer", &[0, 1, 0xff]), []);
+    }
+
+    #[test]
+    fn elements_that_are_not_there_take_no_memory() {
+        // So many topics, and a topic of so many partitions.
+        let topics = &[0, 1, 0x7f, 0xff, 0xff, 0xff, 0, 1, b't'];
+        let partitions = &[0, 1, 0, 0, 0, 1, 0, 1, b't', 0x7f, 0xff, 0xff, 0xff];
+        assert_eq!(assigned("consumer", topics), []);
+        assert_eq!(assigned("consumer", partitions), []);
+    }
+
+    #[test]
+    fn what_members_of_other_kinds_write_is_not_read() {
+        assert_eq!(assigned("connect", ASSIGNED), []);
+        assert_eq!(assigned("", ASSIGNED), []);
     }
 }

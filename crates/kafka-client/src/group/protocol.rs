@@ -8,6 +8,7 @@ use kafka_wire::messages::{
     ConsumerProtocolAssignment, ConsumerProtocolSubscription, TopicName,
     consumer_protocol_assignment, consumer_protocol_subscription,
 };
+use kafka_wire::shape::{self, Shaped};
 use kafka_wire::{Decodable, Encodable, StrBytes};
 
 use super::assignor::{Assignor, Member};
@@ -157,7 +158,10 @@ fn encode(what: &'static str, message: &impl Encodable) -> Result<Bytes, Protoco
 }
 
 /// Reads a message of a version up to `newest`, or what is known of a later one, as Java's client does.
-fn decode<M: Decodable>(
+///
+/// Any client that may join the group writes such bytes, and no broker looks at them. They are therefore walked by their shape
+/// before the decoder makes room for as much as they claim.
+fn decode<M: Decodable + Shaped>(
     what: &'static str,
     mut bytes: Bytes,
     newest: i16,
@@ -170,7 +174,10 @@ fn decode<M: Decodable>(
     if version < 0 {
         return Err(malformed(format!("its version is {version}")));
     }
-    M::decode(&mut bytes, version.min(newest)).map_err(|e| malformed(e.to_string()))
+    let version = version.min(newest);
+    shape::check_beginning(M::SHAPE, version, false, &bytes)
+        .map_err(|e| malformed(e.to_owned()))?;
+    M::decode(&mut bytes, version).map_err(|e| malformed(e.to_string()))
 }
 
 fn by_topic(partitions: &[TopicPartition]) -> Vec<(StrBytes, Vec<i32>)> {
@@ -295,6 +302,44 @@ mod tests {
         let assignment = encode_assignment(&owned).unwrap();
         assert_eq!(decode_assignment(assignment).unwrap(), owned);
         assert_eq!(decode_assignment(Bytes::new()).unwrap(), []);
+    }
+
+    /// The same bytes with another number of elements at one place.
+    fn claiming(bytes: &[u8], at: usize, count: [u8; 4]) -> Bytes {
+        Bytes::from([&bytes[..at], &count, &bytes[at + 4..]].concat())
+    }
+
+    #[test]
+    fn elements_that_are_not_there_are_refused_before_room_is_made_for_them() {
+        // Version, then an array of the topic t with partition 4, and no user data.
+        const ASSIGNMENT: &[u8] = &[
+            0, 1, 0, 0, 0, 1, 0, 1, b't', 0, 0, 0, 1, 0, 0, 0, 4, 0xff, 0xff, 0xff, 0xff,
+        ];
+        for count in [[0x7f, 0xff, 0xff, 0xff], [0, 0x1f, 0xff, 0xff]] {
+            // Topics, owned topics, and the owned partitions of each.
+            for at in [2, 20, 27, 42] {
+                let bytes = claiming(JAVA, at, count);
+                let read = decode_member(Assignor::CooperativeSticky, "m".into(), None, bytes);
+                let error = read.map(|member| member.id).unwrap_err().to_string();
+                assert!(
+                    error.contains("an array is longer") || error.contains("ends inside"),
+                    "{error}"
+                );
+            }
+            for at in [2, 9] {
+                let error = decode_assignment(claiming(ASSIGNMENT, at, count))
+                    .unwrap_err()
+                    .to_string();
+                assert!(
+                    error.contains("an array is longer") || error.contains("ends inside"),
+                    "{error}"
+                );
+            }
+        }
+        assert_eq!(
+            decode_assignment(Bytes::from_static(ASSIGNMENT)).unwrap(),
+            [tp("t", 4)]
+        );
     }
 
     #[test]

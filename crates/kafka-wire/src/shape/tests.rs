@@ -16,14 +16,14 @@ struct Writer {
 }
 
 impl Writer {
-    fn write<R: ApiRequest>(version: i16) -> Self {
+    fn write(shape: &[Field], version: i16, flexible: bool) -> Self {
         let mut writer = Self {
             version,
-            flexible: version >= R::FIRST_FLEXIBLE_VERSION,
+            flexible,
             bytes: Vec::new(),
             counts: Vec::new(),
         };
-        writer.structure(R::Response::SHAPE);
+        writer.structure(shape);
         writer
     }
 
@@ -84,12 +84,21 @@ impl Writer {
 }
 
 fn holds<R: ApiRequest>() {
-    for version in R::MIN_VERSION..=R::MAX_VERSION {
-        let name = format!("{} v{version}", R::NAME);
-        let written = Writer::write::<R>(version);
-        let checked = |bytes: &[u8]| check(R::Response::SHAPE, version, written.flexible, bytes);
+    let versions = R::MIN_VERSION..=R::MAX_VERSION;
+    holds_in::<R::Response>(R::NAME, versions, R::FIRST_FLEXIBLE_VERSION);
+}
+
+fn holds_in<M: Shaped + Decodable>(
+    name: &str,
+    versions: std::ops::RangeInclusive<i16>,
+    first_flexible: i16,
+) {
+    for version in versions {
+        let name = format!("{name} v{version}");
+        let written = Writer::write(M::SHAPE, version, version >= first_flexible);
+        let checked = |bytes: &[u8]| check(M::SHAPE, version, written.flexible, bytes);
         let mut rest = written.bytes.as_slice();
-        let read = R::Response::decode(&mut rest, version);
+        let read = M::decode(&mut rest, version);
         assert!(read.is_ok() && rest.is_empty(), "{name}: {:?}", read.err());
         assert_eq!(checked(&written.bytes), Ok(()), "{name}");
 
@@ -131,6 +140,22 @@ fn the_shapes_are_what_the_decoders_read_and_refuse_elements_that_are_not_there(
     };
     let table: Vec<_> = crate::api::TABLE.iter().map(|row| row.key).collect();
     assert_eq!(keys.as_slice(), table);
+}
+
+#[test]
+fn the_shapes_of_what_members_tell_each_other_are_what_the_decoders_read() {
+    let never = i16::MAX;
+    holds_in::<m::ConsumerProtocolSubscription>("ConsumerProtocolSubscription", 0..=3, never);
+    holds_in::<m::ConsumerProtocolAssignment>("ConsumerProtocolAssignment", 0..=3, never);
+}
+
+#[test]
+fn a_message_of_a_later_version_goes_on_after_its_known_beginning() {
+    const SHAPE: &[Field] = &[INT32S];
+    let body = [0, 0, 0, 1, 0, 0, 0, 7, 99];
+    assert!(check(SHAPE, 0, false, &body).is_err());
+    assert_eq!(check_beginning(SHAPE, 0, false, &body), Ok(()));
+    assert!(check_beginning(SHAPE, 0, false, &body[..7]).is_err());
 }
 
 #[test]
