@@ -22,7 +22,7 @@ const MOST_FITS: usize = 1_000;
 pub struct Security {
     tls: Option<Arc<ClientConfig>>,
     sasl: Option<Sasl>,
-    /// Where it is known to be right; shared by all copies.
+    /// Where it is known to be right; shared by all copies, and by none that is secured otherwise.
     fits: Arc<Mutex<HashSet<Arc<str>>>>,
 }
 
@@ -36,6 +36,7 @@ impl Security {
     #[must_use]
     pub fn with_tls(mut self, config: Arc<ClientConfig>) -> Self {
         self.tls = Some(config);
+        self.fits = Arc::default();
         self
     }
 
@@ -43,6 +44,7 @@ impl Security {
     #[must_use]
     pub fn with_sasl(mut self, sasl: Sasl) -> Self {
         self.sasl = Some(sasl);
+        self.fits = Arc::default();
         self
     }
 
@@ -180,6 +182,27 @@ impl fmt::Display for SaslMechanism {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_has_answered_a_client_has_not_answered_one_that_is_secured_otherwise() {
+        let address = Arc::from("kafka:9092");
+        let plain = Security::default();
+        plain.note_fit(&address);
+        assert!(plain.clone().fits(&address));
+        assert!(
+            !plain
+                .clone()
+                .with_sasl(Sasl::plain("alice", ""))
+                .fits(&address)
+        );
+        let provider = Arc::new(rustls_graviola::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
+        assert!(!plain.with_tls(Arc::new(config)).fits(&address));
+    }
 
     #[test]
     fn a_password_is_not_shown() {
