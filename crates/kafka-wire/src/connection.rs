@@ -8,7 +8,6 @@ use std::task::Poll;
 use std::time::Duration;
 
 use rskafka::messenger::Messenger;
-use tokio::net::TcpStream;
 use tokio::sync::{MutexGuard, OnceCell};
 use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
@@ -16,6 +15,7 @@ use tracing::Instrument as _;
 use crate::api::{ApiRequest, Carried};
 use crate::closing::Closing;
 use crate::diagnosis;
+use crate::dial;
 use crate::error::WireError;
 use crate::metric;
 use crate::sasl;
@@ -106,7 +106,7 @@ impl Connection {
         };
         let closing = Arc::new(Closing::default());
         let security = &options.security;
-        let tcp = TcpStream::connect(&*address).await.map_err(refused)?;
+        let tcp = dial::connect(&address).await.map_err(refused)?;
         // With the delay a request of more than one segment waits for the peer's delayed ACK: 40 ms on Linux.
         tcp.set_nodelay(true).map_err(refused)?;
         let transport = match security.tls() {

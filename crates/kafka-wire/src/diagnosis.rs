@@ -11,12 +11,12 @@ use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::SaslHandshakeRequest;
 use kafka_protocol::protocol::StrBytes;
 use rskafka::messenger::Messenger;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::api::Carried;
 use crate::closing::Closing;
 use crate::connection::ConnectOptions;
+use crate::dial;
 use crate::security::SaslMechanism;
 use crate::stream::{self, Transport, WireStream};
 use crate::tls;
@@ -30,7 +30,7 @@ const LARGEST_ANSWER: usize = 1024 * 1024;
 /// Whether a listener that did not speak TLS speaks Kafka's protocol in plaintext.
 pub(crate) async fn speaks_plaintext(address: &Arc<str>, client_id: &Arc<str>) -> bool {
     let asking = async {
-        let tcp = TcpStream::connect(&**address).await.ok()?;
+        let tcp = dial::connect(address).await.ok()?;
         let mut messenger = messenger(Transport::Plain(tcp), client_id);
         versions::agree(&mut messenger).await.ok()
     };
@@ -43,7 +43,7 @@ pub(crate) async fn sasl_mechanisms(
     options: &ConnectOptions,
 ) -> Option<Vec<String>> {
     let asking = async {
-        let tcp = TcpStream::connect(&**address).await.ok()?;
+        let tcp = dial::connect(address).await.ok()?;
         let transport = match options.security.tls() {
             Some(config) => {
                 Transport::Tls(Box::new(tls::connect(tcp, config, address).await.ok()?))

@@ -18,6 +18,7 @@ mod closing;
 pub mod compression;
 mod connection;
 mod diagnosis;
+mod dial;
 mod error;
 pub mod metric;
 mod sasl;
