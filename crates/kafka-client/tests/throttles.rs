@@ -168,5 +168,5 @@ async fn nothing_is_asked_of_a_broker_that_wants_to_be_spared() {
     admin.describe_cluster().await.unwrap();
     admin.list_groups().await.unwrap();
     admin.list_groups().await.unwrap();
-    assert!(began.elapsed() >= throttle, "{:?}", began.elapsed());
+    assert!(began.elapsed() >= throttle * 2, "{:?}", began.elapsed());
 }
