@@ -7,10 +7,19 @@ use tokio::sync::Notify;
 use crate::error::WireError;
 use crate::tls::TlsProblem;
 
+/// Who ended a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// This side, by will.
+    Client,
+    /// The broker, or whatever is in between.
+    Broker,
+}
+
 /// The end of a connection, and why; shared by the connection and its stream.
 #[derive(Debug, Default)]
 pub(crate) struct Closing {
-    reason: OnceLock<String>,
+    reason: OnceLock<(By, String)>,
     notify: Notify,
     /// What is wrong with TLS, if that is why.
     tls: OnceLock<(TlsProblem, String)>,
@@ -19,12 +28,26 @@ pub(crate) struct Closing {
 impl Closing {
     /// Why it has ended, if it has.
     pub(crate) fn reason(&self) -> Option<&str> {
-        self.reason.get().map(String::as_str)
+        self.reason.get().map(|(_, reason)| reason.as_str())
     }
 
-    /// The first reason stays.
+    /// Whether it was not this side that ended it.
+    pub(crate) fn is_by_broker(&self) -> bool {
+        matches!(self.reason.get(), Some((By::Broker, _)))
+    }
+
+    /// This side ends the connection. The first reason stays.
     pub(crate) fn close(&self, reason: &str) {
-        if self.reason.set(reason.to_owned()).is_ok() {
+        self.end(By::Client, reason);
+    }
+
+    /// The broker hung up, or the stream failed. The first reason stays.
+    pub(crate) fn broken(&self, reason: &str) {
+        self.end(By::Broker, reason);
+    }
+
+    fn end(&self, by: By, reason: &str) {
+        if self.reason.set((by, reason.to_owned())).is_ok() {
             self.notify.notify_waiters();
         }
     }
@@ -56,7 +79,7 @@ impl Closing {
     pub(crate) async fn wait(&self) -> &str {
         loop {
             let notified = self.notify.notified();
-            if let Some(reason) = self.reason.get() {
+            if let Some(reason) = self.reason() {
                 return reason;
             }
             notified.await;

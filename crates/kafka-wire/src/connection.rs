@@ -85,15 +85,20 @@ impl Connection {
     /// [`WireError::Sasl`] when it does not even come to that, and the errors of a request.
     pub async fn open(address: &str, options: &ConnectOptions) -> Result<Self, WireError> {
         let address: Arc<str> = Arc::from(address);
-        timeout(
-            options.connect_timeout,
-            Self::open_unbounded(Arc::clone(&address), options),
-        )
-        .await
-        .unwrap_or(Err(WireError::ConnectTimeout {
-            address,
-            after: options.connect_timeout,
-        }))
+        let bound = options.connect_timeout;
+        let began = Instant::now();
+        let opening = Self::open_unbounded(Arc::clone(&address), options);
+        match timeout(bound, opening).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(error)) => {
+                let left = bound.saturating_sub(began.elapsed());
+                Err(explain_tls(error, options, left).await)
+            }
+            Err(_) => Err(WireError::ConnectTimeout {
+                address,
+                after: bound,
+            }),
+        }
     }
 
     async fn open_unbounded(
@@ -110,11 +115,10 @@ impl Connection {
         // With the delay a request of more than one segment waits for the peer's delayed ACK: 40 ms on Linux.
         tcp.set_nodelay(true).map_err(refused)?;
         let transport = match security.tls() {
-            Some(config) => match tls::connect(tcp, config, &address).await {
-                Ok(stream) => Transport::Tls(Box::new(stream)),
-                Err(error) if security.fits(&address) => return Err(error),
-                Err(error) => return Err(explain_tls(error, &options.client_id).await),
-            },
+            Some(config) => {
+                let stream = tls::connect(tcp, config, &address).await?;
+                Transport::Tls(Box::new(stream))
+            }
             None => Transport::Plain(tcp),
         };
         // The deadline is kept here and not by the Messenger, whose own timeout leaves the connection in use.
@@ -251,9 +255,7 @@ impl Connection {
                 after: deadline,
             },
         };
-        if !error.leaves_connection_usable() {
-            self.closing.close(&error.to_string());
-        }
+        self.end(&error);
         tokio::select! {
             error = self.explain(error.clone()) => Err(error),
             () = &mut overdue => Err(error),
@@ -309,6 +311,15 @@ impl Connection {
         Ok(lifetime.map(Session::renewal))
     }
 
+    /// Ends the connection if nothing can be sent on it after this error.
+    fn end(&self, error: &WireError) {
+        match error {
+            error if error.leaves_connection_usable() => {}
+            WireError::Disconnected { .. } => self.closing.broken(&error.to_string()),
+            error => self.closing.close(&error.to_string()),
+        }
+    }
+
     fn disconnected(&self, reason: &str) -> WireError {
         WireError::Disconnected {
             address: Arc::clone(&self.address),
@@ -322,7 +333,8 @@ impl Connection {
             return error;
         };
         let security = &self.options.security;
-        if security.sasl().is_some() || security.fits(&self.address) {
+        let known = security.sasl().is_some() || security.fits(&self.address);
+        if known || !self.closing.is_by_broker() {
             return WireError::Disconnected { address, reason };
         }
         let ask = || diagnosis::sasl_mechanisms(&self.address, &self.options);
@@ -336,18 +348,23 @@ impl Connection {
     }
 }
 
-/// A listener for plaintext takes the first bytes of a handshake for the length of a huge request, and hangs up on it.
-async fn explain_tls(error: WireError, client_id: &Arc<str>) -> WireError {
+/// A listener for plaintext takes the first bytes of a handshake for the length of a huge request, and hangs up on it. It is asked
+/// about for as long as there is time left to connect; without an answer the error stays as it is.
+async fn explain_tls(error: WireError, options: &ConnectOptions, left: Duration) -> WireError {
     match error {
         WireError::Tls {
             address,
             problem: TlsProblem::HungUp,
             reason,
-        } if diagnosis::speaks_plaintext(&address, client_id).await => WireError::Tls {
-            address,
-            problem: TlsProblem::NotTls,
-            reason: format!("{reason}; the port answers plaintext"),
-        },
+        } if !options.security.fits(&address)
+            && diagnosis::speaks_plaintext(&address, &options.client_id, left).await =>
+        {
+            WireError::Tls {
+                address,
+                problem: TlsProblem::NotTls,
+                reason: format!("{reason}; the port answers plaintext"),
+            }
+        }
         other => other,
     }
 }

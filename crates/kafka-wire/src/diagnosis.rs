@@ -27,14 +27,18 @@ const BOUND: Duration = Duration::from_secs(1);
 /// The most that a listener needs to say about versions and mechanisms.
 const LARGEST_ANSWER: usize = 1024 * 1024;
 
-/// Whether a listener that did not speak TLS speaks Kafka's protocol in plaintext.
-pub(crate) async fn speaks_plaintext(address: &Arc<str>, client_id: &Arc<str>) -> bool {
+/// Whether a listener that did not speak TLS speaks Kafka's protocol in plaintext, as far as it can be told within this time.
+pub(crate) async fn speaks_plaintext(
+    address: &Arc<str>,
+    client_id: &Arc<str>,
+    within: Duration,
+) -> bool {
     let asking = async {
         let tcp = dial::connect(address).await.ok()?;
         let mut messenger = messenger(Transport::Plain(tcp), client_id);
         versions::agree(&mut messenger).await.ok()
     };
-    matches!(timeout(BOUND, asking).await, Ok(Some(_)))
+    matches!(timeout(BOUND.min(within), asking).await, Ok(Some(_)))
 }
 
 /// The mechanisms of a listener for SASL; nothing of another, or where it cannot be told.

@@ -66,7 +66,7 @@ impl Watched {
         if let Some((problem, reason)) = tls::problem_of(error) {
             self.closing.note_tls(problem, &reason);
         }
-        self.closing.close(&error.to_string());
+        self.closing.broken(&error.to_string());
     }
 
     /// A listener for TLS answers plaintext with an alert. Taken for Kafka's, that would be the length of a huge response.
@@ -92,7 +92,7 @@ impl AsyncRead for Watched {
         let mut result = ready!(self.transport.pinned().poll_read(cx, buf));
         if result.is_ok() && wanted > 0 {
             match buf.filled().get(before..) {
-                Some([]) | None => self.closing.close("the broker hung up"),
+                Some([]) | None => self.closing.broken("the broker hung up"),
                 Some(read) => result = self.check_first(read),
             }
         }

@@ -56,6 +56,8 @@ pub(crate) enum Surface {
     TlsForKnownClients,
     /// Takes the first bytes and hangs up, whatever they are.
     HangsUp,
+    /// The same, and is silent to all after the first.
+    HangsUpOnce,
     /// Answers whatever comes with a line of text.
     Talks,
     Silent,
@@ -108,13 +110,18 @@ pub(crate) async fn start(surface: Surface, sasl: Sasl) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
-        let mut sasl = sasl;
+        let (mut surface, mut sasl) = (surface, sasl);
         while let Ok((mut stream, _)) = listener.accept().await {
             let later = match sasl {
                 Sasl::SinceTheSecond => Sasl::Plain,
                 same => same,
             };
             let sasl = std::mem::replace(&mut sasl, later);
+            let later = match surface {
+                Surface::HangsUpOnce => Surface::Silent,
+                same => same,
+            };
+            let surface = std::mem::replace(&mut surface, later);
             tokio::spawn(async move {
                 match surface {
                     Surface::Plaintext => serve(stream, sasl).await,
@@ -124,7 +131,7 @@ pub(crate) async fn start(surface: Surface, sasl: Sasl) -> u16 {
                             serve(stream, sasl).await;
                         }
                     }
-                    Surface::HangsUp => drop(stream.read_u32().await),
+                    Surface::HangsUp | Surface::HangsUpOnce => drop(stream.read_u32().await),
                     Surface::Talks => {
                         stream.write_all(b"220 mail ready\r\n").await.unwrap();
                         let _ = stream.read_to_end(&mut Vec::new()).await;

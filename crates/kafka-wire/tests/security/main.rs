@@ -146,6 +146,22 @@ async fn silence_in_the_handshake_or_the_exchange_is_bounded_by_the_connect_time
 }
 
 #[tokio::test]
+async fn a_broker_that_hangs_up_is_asked_why_for_as_long_as_there_is_time_to_connect() {
+    let port = start(Surface::HangsUpOnce, broker::Sasl::None).await;
+    let quick = ConnectOptions {
+        connect_timeout: Duration::from_millis(900),
+        ..options(tls())
+    };
+    let error = Connection::open(&format!("localhost:{port}"), &quick)
+        .await
+        .unwrap_err();
+    // It does not say, and what is known is told.
+    let hung_up =
+        matches!(&error, WireError::Tls { problem, .. } if *problem == TlsProblem::HungUp);
+    assert!(hung_up, "{error}");
+}
+
+#[tokio::test]
 async fn wrong_credentials_are_told_in_the_brokers_words() {
     let port = start(Surface::Plaintext, broker::Sasl::Plain).await;
     let wrong = Security::default().with_sasl(Sasl::plain("alice", "another secret"));
