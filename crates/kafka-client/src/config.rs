@@ -14,14 +14,16 @@ pub struct ClientConfig {
     pub client_id: Arc<str>,
     /// Bound on connecting to one broker, the TLS handshake and SASL included. Default: 10 s.
     pub connect_timeout: Duration,
-    /// Bound on each request and on each call of [`Admin`](crate::Admin). Default: 30 s.
+    /// Bound on the answer to each request, from its sending, and on each call of [`Admin`](crate::Admin). Where the broker asks to be
+    /// spared (KIP-219), a request waits for as long at most before it is sent. Default: 30 s.
     pub request_timeout: Duration,
     /// How old metadata may get before it is fetched again without a cause. Default: 5 min.
     pub metadata_max_age: Duration,
     /// Whether asking for a topic that does not exist makes it, where the broker allows that. Default: false, since then
     /// a misspelt name is an error and not a topic.
     pub allow_auto_create_topics: bool,
-    /// Responses over this size close their connection. Default: 128 MiB.
+    /// The most memory that one response takes. One over this size is read to its end, thrown away, and its connection closed, if it does
+    /// not miss its deadline before. Default: 128 MiB.
     pub max_response_bytes: usize,
     /// Whether connections are encrypted (TLS), and who the client is (SASL); the same for every broker. Default: neither.
     ///

@@ -65,8 +65,8 @@
 //!
 //! - A request has a span of the crate `tracing`: `kafka_request`, at the level DEBUG, of the target
 //!   `kafka_wire::connection`, with the fields `api` (its name in the protocol, `Produce`) and `broker` (the `host:port`). It
-//!   lasts from the sending to the answer or the failure, and a failure is logged within it. Where no subscriber wants it,
-//!   none is made.
+//!   lasts from the call to the answer or the failure, the wait for a throttle (KIP-219) before the sending included, and a failure
+//!   is logged within it. Where no subscriber wants it, none is made.
 //! - What is measured, in the [`metrics`] facade, is listed in [`metric`].
 //! - Records carry the trace to which they belong in the header `traceparent`: [`trace`].
 //!

@@ -3,8 +3,8 @@
 //!
 //! | name | kind | labels | what |
 //! |---|---|---|---|
-//! | [`REQUEST_DURATION`] | histogram, seconds | `api`, `broker` | from a request to its answer or failure |
-//! | [`REQUEST_ERRORS`] | counter | `api`, `broker` | requests that got no answer |
+//! | [`REQUEST_DURATION`] | histogram, seconds | `api`, `broker` | from a request's call to its answer or failure, a throttle that it waits for included |
+//! | [`REQUEST_ERRORS`] | counter | `api`, `broker` | requests that got no answer, also for not being sent: throttled for too long, or no version in common |
 //! | [`CONNECTIONS`] | counter | `broker` | connections opened |
 //! | [`THROTTLE`] | histogram, seconds | `api` | how long a broker asked to be spared (KIP-219), any of its answers |
 //! | [`PRODUCED_RECORDS`], [`PRODUCED_BYTES`] | counter | `topic` | acknowledged; bytes as on the wire, compressed |
@@ -56,9 +56,12 @@ pub fn describe() {
     describe_histogram!(
         REQUEST_DURATION,
         Unit::Seconds,
-        "from a request to its answer or failure"
+        "from a request's call to its answer or failure, with its wait for a throttle"
     );
-    describe_counter!(REQUEST_ERRORS, "requests that got no answer");
+    describe_counter!(
+        REQUEST_ERRORS,
+        "requests that got no answer, or were not sent"
+    );
     describe_counter!(CONNECTIONS, "connections opened");
     describe_histogram!(
         THROTTLE,

@@ -8,8 +8,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use rskafka::messenger::Messenger;
-use tokio::sync::{MutexGuard, OnceCell};
-use tokio::time::{Instant, timeout};
+use tokio::sync::OnceCell;
+use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument as _;
 
 use crate::api::{ApiRequest, Carried};
@@ -19,14 +19,12 @@ use crate::dial;
 use crate::error::WireError;
 use crate::metric;
 use crate::sasl;
-use crate::security::{Sasl, Security};
+use crate::security::Security;
+use crate::session::{Renewed, Session};
 use crate::stream::{self, Transport, WireStream};
 use crate::throttle::{Throttle, Throttled as _, Turn};
 use crate::tls::{self, TlsProblem};
 use crate::versions;
-
-/// The least time between two authentications of a connection.
-const LEAST_RENEWAL: Duration = Duration::from_millis(1100);
 
 /// How to connect, and how long to wait for what.
 #[derive(Debug, Clone)]
@@ -35,9 +33,11 @@ pub struct ConnectOptions {
     pub client_id: Arc<str>,
     /// Bound on resolving, connecting, the TLS handshake, agreeing on versions and SASL together. Default: 10 s.
     pub connect_timeout: Duration,
-    /// Bound on each request that does not bring its own. Default: 30 s, as in Kafka's clients.
+    /// Bound on the answer to each request that does not bring its own, from its sending, and on the wait before that. Default: 30 s, as in
+    /// Kafka's clients.
     pub request_timeout: Duration,
-    /// Responses over this size close the connection instead of filling the memory. Default: 128 MiB.
+    /// The most memory that one response takes. What is over this size is read to its end through a buffer of this size and thrown away;
+    /// then the connection is closed. A request whose deadline passes meanwhile closes it earlier. Default: 128 MiB.
     pub max_response_bytes: usize,
     /// Encryption and authentication. Default: neither.
     pub security: Security,
@@ -187,12 +187,15 @@ impl Connection {
     /// A broker answers in order, so a request that missed its deadline says that all behind it will too: the connection
     /// is closed. For requests that the broker holds back on purpose (Fetch, JoinGroup) add that time to the deadline.
     ///
-    /// Where the broker has asked to be spared (KIP-219), the request is sent once that time is over, and the deadline counts meanwhile.
+    /// The deadline is that of the answer, and counts from the sending. Where the broker has asked to be spared (KIP-219), the request is
+    /// sent once that time is over, for which it waits no longer than the deadline either; and so it does where a session has to be renewed
+    /// first (KIP-368). What answers to earlier requests ask for meanwhile puts the deadline off, by five minutes at most: for so long the
+    /// broker does not read the request.
     ///
     /// # Errors
     ///
-    /// [`WireError::RequestTimeout`] after the deadline, [`WireError::Throttled`] if it was not even sent by then,
-    /// [`WireError::SaslExpected`] when the listener is one for SASL and the client has none, [`WireError::Disconnected`] when the connection ended first,
+    /// [`WireError::RequestTimeout`] after the deadline, [`WireError::Throttled`] if the broker was to be spared for longer and nothing
+    /// was sent, [`WireError::SaslExpected`] when the listener is one for SASL and the client has none, [`WireError::Disconnected`] when the connection ended first,
     /// [`WireError::UnsupportedVersion`] before anything is sent, [`WireError::Malformed`] when the answer cannot be
     /// read. After all but `UnsupportedVersion` and `Throttled` the connection is closed.
     pub async fn request_within<R: ApiRequest>(
@@ -201,12 +204,12 @@ impl Connection {
         deadline: Duration,
     ) -> Result<R::Response, WireError> {
         let span = tracing::debug_span!("kafka_request", api = R::NAME, broker = %self.address);
-        let sent = Instant::now();
+        let called = Instant::now();
         let exchanged = self.exchange(request, deadline).instrument(span.clone());
         let result = exchanged.await;
         let (api, broker) = (R::NAME, Arc::clone(&self.address));
         metrics::histogram!(metric::REQUEST_DURATION, "api" => api, "broker" => Arc::clone(&broker))
-            .record(sent.elapsed());
+            .record(called.elapsed());
         if let Err(error) = &result {
             metrics::counter!(metric::REQUEST_ERRORS, "api" => api, "broker" => broker)
                 .increment(1);
@@ -225,20 +228,14 @@ impl Connection {
         if let Some(reason) = self.closing.reason() {
             return Err(self.disconnected(reason));
         }
-        let mut overdue = pin!(tokio::time::sleep(deadline));
-        let turn = tokio::select! {
-            biased; // Where nobody waits, the request below has its first poll in this one.
-            turn = self.throttle.wait() => turn,
-            reason = self.closing.wait() => return Err(self.disconnected(reason)),
-            () = &mut overdue => return Err(WireError::Throttled {
-                address: Arc::clone(&self.address),
-                api: R::NAME,
-                after: deadline,
-            }),
-        };
+        let ready = self
+            .ready(R::NAME, deadline)
+            .await
+            .inspect_err(|error| self.end(error))?;
+        let mut overdue = pin!(self.throttle.overdue(deadline));
         let error = tokio::select! {
             biased; // The request is polled first: the order of first polls is the order on the wire.
-            answered = self.carry(request, turn) => match answered {
+            answered = self.carry(request, ready) => match answered {
                 Ok(answer) => {
                     if !self.answered.swap(true, Ordering::Relaxed) {
                         self.options.security.note_fit(&self.address);
@@ -246,14 +243,14 @@ impl Connection {
                     self.throttle.note(R::NAME, answer.throttle_time_ms());
                     return Ok(answer);
                 }
-                Err(e) => e,
+                Err(error) => error,
             },
             reason = self.closing.wait() => self.disconnected(reason),
-            () = &mut overdue => WireError::RequestTimeout {
-                address: Arc::clone(&self.address),
-                api: R::NAME,
-                after: deadline,
-            },
+            () = &mut overdue => {
+                let error = self.timed_out(R::NAME, deadline);
+                self.end(&error);
+                return Err(error);
+            }
         };
         self.end(&error);
         tokio::select! {
@@ -262,23 +259,50 @@ impl Connection {
         }
     }
 
-    /// Sends and waits for the answer, behind the authentication that may be due.
+    /// Waits until a request may be sent: until the broker is not to be spared any more, and the client is known to it. Where there is
+    /// nothing to wait for, that is at the first poll: the order of requests stays that of their first polls.
+    async fn ready(&self, api: &'static str, patience: Duration) -> Result<Ready<'_>, WireError> {
+        let turn = tokio::select! {
+            biased;
+            turn = self.throttle.wait() => turn,
+            reason = self.closing.wait() => return Err(self.disconnected(reason)),
+            () = sleep(patience) => return Err(WireError::Throttled {
+                address: Arc::clone(&self.address),
+                api,
+                after: patience,
+            }),
+        };
+        let Some(session) = &self.session else {
+            return Ok(Ready {
+                turn,
+                session: None,
+            });
+        };
+        let renewed = tokio::select! {
+            biased;
+            renewed = session.renewed(&self.messenger, &self.closing, &self.address) => renewed?,
+            reason = self.closing.wait() => return Err(self.disconnected(reason)),
+            () = self.throttle.overdue(patience) => return Err(self.timed_out(api, patience)),
+        };
+        Ok(Ready {
+            turn,
+            session: Some(renewed),
+        })
+    }
+
+    /// Sends and waits for the answer.
     async fn carry<R: ApiRequest>(
         &self,
         request: R,
-        turn: Option<Turn<'_>>,
+        ready: Ready<'_>,
     ) -> Result<R::Response, WireError> {
         let mut answer = pin!(self.messenger.request(Carried(request)));
         let mut answered = Poll::Pending;
-        if turn.is_some() || self.session.is_some() {
+        if ready.turn.is_some() || ready.session.is_some() {
             // Held until the request is on its way: the next one comes behind it, and a renewal between the two.
-            let _renewed = match &self.session {
-                Some(session) => Some(self.renewed(session).await?),
-                None => None,
-            };
             answered = poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await;
         }
-        drop(turn);
+        drop(ready);
         let answered = match answered {
             Poll::Ready(answered) => answered,
             Poll::Pending => answer.await,
@@ -289,34 +313,20 @@ impl Connection {
         }
     }
 
-    /// Authenticates again if that is due. Nobody else does, or sends, until this is dropped.
-    async fn renewed<'a>(
-        &self,
-        session: &'a Session,
-    ) -> Result<MutexGuard<'a, Option<Instant>>, WireError> {
-        let mut renew_at = session.renew_at.lock().await;
-        if renew_at.is_some_and(|at| Instant::now() >= at) {
-            *renew_at = self.renew(session).await?;
-        }
-        Ok(renew_at)
-    }
-
-    /// Authenticates again. What is under way is answered first; the broker takes nothing else in between.
-    async fn renew(&self, session: &Session) -> Result<Option<Instant>, WireError> {
-        let mut broken_off = CloseOnDrop(Some(&self.closing));
-        let renewed = sasl::authenticate(&self.messenger, &session.sasl, &self.address).await;
-        broken_off.0 = None;
-        let lifetime = renewed?;
-        tracing::debug!(broker = %self.address, ?lifetime, "authenticated again");
-        Ok(lifetime.map(Session::renewal))
-    }
-
     /// Ends the connection if nothing can be sent on it after this error.
     fn end(&self, error: &WireError) {
         match error {
             error if error.leaves_connection_usable() => {}
             WireError::Disconnected { .. } => self.closing.broken(&error.to_string()),
             error => self.closing.close(&error.to_string()),
+        }
+    }
+
+    fn timed_out(&self, api: &'static str, after: Duration) -> WireError {
+        WireError::RequestTimeout {
+            address: Arc::clone(&self.address),
+            api,
+            after,
         }
     }
 
@@ -348,6 +358,12 @@ impl Connection {
     }
 }
 
+/// What a request holds when it may be sent, until it is.
+struct Ready<'a> {
+    turn: Option<Turn<'a>>,
+    session: Option<Renewed<'a>>,
+}
+
 /// A listener for plaintext takes the first bytes of a handshake for the length of a huge request, and hangs up on it. It is asked
 /// about for as long as there is time left to connect; without an answer the error stays as it is.
 async fn explain_tls(error: WireError, options: &ConnectOptions, left: Duration) -> WireError {
@@ -366,40 +382,5 @@ async fn explain_tls(error: WireError, options: &ConnectOptions, left: Duration)
             }
         }
         other => other,
-    }
-}
-
-/// A session that the broker ends at some time unless the client authenticates again (KIP-368). The next request after
-/// [`Session::renewal`] does so, as in Java's client; without requests nothing needs to be done, since the broker looks at the clock
-/// only when one comes.
-#[derive(Debug)]
-struct Session {
-    sasl: Sasl,
-    renew_at: tokio::sync::Mutex<Option<Instant>>,
-}
-
-impl Session {
-    fn new(sasl: Sasl, lifetime: Duration) -> Self {
-        Self {
-            sasl,
-            renew_at: tokio::sync::Mutex::new(Some(Self::renewal(lifetime))),
-        }
-    }
-
-    /// When to authenticate again: early enough for the request to get there, and no sooner than a second after the last time, since
-    /// Kafka takes that for an attack.
-    fn renewal(lifetime: Duration) -> Instant {
-        Instant::now() + lifetime.mul_f64(0.85).max(LEAST_RENEWAL)
-    }
-}
-
-/// Closes a connection whose authentication was given up half way, with a request's future: nothing else could be sent on it.
-struct CloseOnDrop<'a>(Option<&'a Closing>);
-
-impl Drop for CloseOnDrop<'_> {
-    fn drop(&mut self) {
-        if let Some(closing) = self.0 {
-            closing.close("authenticating again was broken off");
-        }
     }
 }

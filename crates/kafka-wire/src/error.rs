@@ -30,7 +30,8 @@ pub enum WireError {
         /// What the operating system said.
         reason: String,
     },
-    /// The broker did not answer in time. The connection is unusable from here on.
+    /// The broker did not answer in time, or did not renew the session that the request was to be sent in. The connection is unusable
+    /// from here on.
     #[error("{address} did not answer {api} within {after:?}")]
     RequestTimeout {
         /// Which broker.
@@ -47,7 +48,7 @@ pub enum WireError {
         address: Arc<str>,
         /// Which request.
         api: &'static str,
-        /// The request's deadline.
+        /// The request's deadline, for which it waited.
         after: Duration,
     },
     /// The connection ended. A request that was under way may or may not have been carried out.

@@ -23,6 +23,7 @@ mod error;
 pub mod metric;
 mod sasl;
 mod security;
+mod session;
 pub mod shape;
 mod stream;
 mod throttle;

@@ -9,9 +9,13 @@ use std::time::Duration;
 
 use kafka_protocol::messages as m;
 use tokio::sync::{Mutex, MutexGuard};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::metric;
+
+/// By how much the throttles of a connection put off the deadline of one request, at most. Kafka's quotas ask for seconds; a broker
+/// that keeps a client waiting for longer is taken for one that does not answer.
+const MOST_PUT_OFF: Duration = Duration::from_secs(300);
 
 /// A response as far as it says how long the broker wants to be spared.
 pub trait Throttled {
@@ -62,6 +66,8 @@ pub(crate) struct Throttle {
     opened: Instant,
     /// When it is over, in milliseconds after `opened`; 0 as long as nothing was asked for.
     over_at: AtomicU64,
+    /// How many milliseconds were asked for by all answers together.
+    asked_in_all: AtomicU64,
     /// How many wait or have waited and are not sent yet.
     waiting: AtomicUsize,
     /// Hands them out one by one, in the order in which they came.
@@ -89,6 +95,7 @@ impl Throttle {
         Self {
             opened: Instant::now(),
             over_at: AtomicU64::new(0),
+            asked_in_all: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
             turns: Mutex::default(),
         }
@@ -96,11 +103,12 @@ impl Throttle {
 
     /// An answer of this API asks for so much time.
     pub(crate) fn note(&self, api: &'static str, throttle_time_ms: i32) {
-        let Ok(asked @ 1..) = u64::try_from(throttle_time_ms) else {
+        let Ok(asked_ms @ 1..) = u64::try_from(throttle_time_ms) else {
             return;
         };
-        let asked = Duration::from_millis(asked);
+        let asked = Duration::from_millis(asked_ms);
         metrics::histogram!(metric::THROTTLE, "api" => api).record(asked);
+        self.asked_in_all.fetch_add(asked_ms, Ordering::AcqRel);
         let over_at = (self.opened.elapsed() + asked).as_micros().div_ceil(1_000);
         let over_at = u64::try_from(over_at).unwrap_or(u64::MAX);
         self.over_at.fetch_max(over_at, Ordering::AcqRel);
@@ -123,6 +131,22 @@ impl Throttle {
             _turn: turn,
             _waiting: waiting,
         })
+    }
+
+    /// Returns once a request that is sent now has had so much time for its answer. While a throttle lasts the broker does not read the
+    /// request: what answers ask for that come meanwhile is added.
+    pub(crate) async fn overdue(&self, after: Duration) {
+        let sent = Instant::now();
+        let asked_before = self.asked_in_all.load(Ordering::Acquire);
+        loop {
+            let asked = self.asked_in_all.load(Ordering::Acquire) - asked_before;
+            let put_off = Duration::from_millis(asked).min(MOST_PUT_OFF);
+            let left = after.saturating_add(put_off).saturating_sub(sent.elapsed());
+            if left.is_zero() {
+                return;
+            }
+            sleep(left).await;
+        }
     }
 
     fn over_at(&self) -> Option<Instant> {
@@ -187,6 +211,33 @@ mod tests {
         let waited = tokio::join!(biased; send(4), three, two, one);
         assert_eq!(waited, (true, true, true, true));
         assert_eq!(*sent.borrow(), [1, 2, 3, 4]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_is_put_off_by_what_is_asked_for_meanwhile() {
+        const AFTER: Duration = Duration::from_millis(100);
+        let throttle = Throttle::new();
+        // Waited out before the request is sent.
+        throttle.note("Produce", 5_000);
+        let began = Instant::now();
+        throttle.overdue(AFTER).await;
+        assert_eq!(began.elapsed(), AFTER);
+
+        let mut overdue = Box::pin(throttle.overdue(AFTER));
+        assert!(overdue.as_mut().now_or_never().is_none());
+        let began = Instant::now();
+        throttle.note("Produce", 300);
+        tokio::time::advance(Duration::from_millis(350)).await;
+        throttle.note("Produce", 200);
+        overdue.await;
+        assert_eq!(began.elapsed(), Duration::from_millis(600));
+
+        let mut overdue = Box::pin(throttle.overdue(AFTER));
+        assert!(overdue.as_mut().now_or_never().is_none());
+        let began = Instant::now();
+        throttle.note("Produce", i32::MAX);
+        overdue.await;
+        assert_eq!(began.elapsed(), MOST_PUT_OFF + AFTER);
     }
 
     #[tokio::test(start_paused = true)]

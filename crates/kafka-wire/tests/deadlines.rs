@@ -8,11 +8,12 @@ use std::time::Duration;
 use bytes::BytesMut;
 use kafka_wire::messages::api_versions_response::ApiVersion;
 use kafka_wire::messages::{
-    ApiKey, ApiVersionsResponse, HeartbeatRequest, RequestHeader, ResponseHeader,
+    ApiKey, ApiVersionsResponse, HeartbeatRequest, HeartbeatResponse, RequestHeader, ResponseHeader,
 };
 use kafka_wire::{ConnectOptions, Connection, Decodable, Encodable, HeaderVersion, WireError, api};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 /// The broker's end of the connection.
 struct Peer(TcpStream);
@@ -40,6 +41,11 @@ impl Peer {
         }
     }
 
+    /// Whether nothing comes for so long.
+    async fn hears_nothing_for(&mut self, time: Duration) -> bool {
+        timeout(time, self.next()).await.is_err()
+    }
+
     async fn answer(&mut self, asked: &Asked, response: &(impl Encodable + HeaderVersion)) {
         let mut frame = BytesMut::new();
         let header = ResponseHeader::default().with_correlation_id(asked.correlation_id);
@@ -48,6 +54,12 @@ impl Peer {
         response.encode(&mut frame, asked.version).unwrap();
         self.0.write_u32(frame.len() as u32).await.unwrap();
         self.0.write_all(&frame).await.unwrap();
+    }
+
+    async fn answer_heartbeat(&mut self, asked: &Asked, throttle: Duration) {
+        let throttle = i32::try_from(throttle.as_millis()).unwrap();
+        let response = HeartbeatResponse::default().with_throttle_time_ms(throttle);
+        self.answer(asked, &response).await;
     }
 }
 
@@ -83,6 +95,46 @@ fn heartbeat() -> HeartbeatRequest {
     HeartbeatRequest::default()
 }
 
+#[tokio::test]
+async fn a_request_under_way_has_the_time_for_which_the_broker_reads_nothing_besides() {
+    let deadline = Duration::from_millis(500);
+    let (connection, mut peer, _listener) = open(ConnectOptions::default()).await;
+    let first = connection.request(heartbeat());
+    let second = connection.request_within(heartbeat(), deadline);
+    let broker = async {
+        let asked = [peer.next().await, peer.next().await];
+        peer.answer_heartbeat(&asked[0], Duration::from_secs(60))
+            .await;
+        assert!(peer.hears_nothing_for(deadline * 3).await);
+        peer.answer_heartbeat(&asked[1], Duration::ZERO).await;
+    };
+    let (first, second, ()) = tokio::join!(biased; first, second, broker);
+    first.unwrap();
+    second.unwrap();
+    assert!(!connection.is_closed());
+}
+
+#[tokio::test]
+async fn the_time_for_an_answer_counts_from_the_sending() {
+    let (connection, mut peer, _listener) = open(ConnectOptions::default()).await;
+    let client = async {
+        connection.request(heartbeat()).await.unwrap();
+        let deadline = Duration::from_millis(1_200);
+        connection.request_within(heartbeat(), deadline).await
+    };
+    let broker = async {
+        let asked = peer.next().await;
+        peer.answer_heartbeat(&asked, Duration::from_millis(900))
+            .await;
+        let asked = peer.next().await;
+        // Counted from the call, its deadline passes meanwhile.
+        assert!(peer.hears_nothing_for(Duration::from_millis(600)).await);
+        peer.answer_heartbeat(&asked, Duration::ZERO).await;
+    };
+    let (answered, ()) = tokio::join!(client, broker);
+    answered.unwrap();
+}
+
 /// Whether nobody has connected, beside the connection that was taken.
 fn nobody_else_came(listener: TcpListener) -> bool {
     let accepted = listener.into_std().unwrap().accept();
@@ -105,4 +157,40 @@ async fn the_broker_is_not_asked_why_a_connection_ended_that_the_client_ended() 
     let (waited, ()) = tokio::join!(biased; waiting, ending);
     assert!(matches!(waited, Err(WireError::Disconnected { .. })));
     assert!(nobody_else_came(listener));
+}
+
+fn small() -> ConnectOptions {
+    ConnectOptions {
+        max_response_bytes: 1024,
+        ..ConnectOptions::default()
+    }
+}
+
+#[tokio::test]
+async fn an_oversized_answer_ends_the_connection_once_it_is_read() {
+    let (connection, mut peer, _listener) = open(small()).await;
+    let broker = async {
+        peer.next().await;
+        peer.0.write_u32(5_000).await.unwrap();
+        peer.0.write_all(&[0; 5_000]).await.unwrap();
+    };
+    let (answered, ()) = tokio::join!(connection.request(heartbeat()), broker);
+    let error = answered.unwrap_err();
+    assert!(matches!(error, WireError::Disconnected { .. }), "{error}");
+    assert!(error.to_string().contains("1024"), "{error}");
+    assert!(connection.is_closed());
+}
+
+#[tokio::test]
+async fn an_oversized_answer_that_does_not_end_misses_the_deadline() {
+    let (connection, mut peer, _listener) = open(small()).await;
+    let broker = async {
+        peer.next().await;
+        peer.0.write_u32(u32::MAX >> 1).await.unwrap();
+    };
+    let request = connection.request_within(heartbeat(), Duration::from_millis(300));
+    let (answered, ()) = tokio::join!(request, broker);
+    let error = answered.unwrap_err();
+    assert!(matches!(error, WireError::RequestTimeout { .. }), "{error}");
+    assert!(connection.is_closed());
 }
