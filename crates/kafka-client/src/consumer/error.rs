@@ -128,7 +128,8 @@ pub enum ConsumerError {
         /// Kafka's error.
         code: ResponseError,
     },
-    /// The commit was not acknowledged within the commit timeout; it may or may not have been carried out.
+    /// The commit was not acknowledged within the commit timeout. Whether it is carried out is unknown: it may have been, or
+    /// still be under way.
     #[error("commit of offset {offset} of partition {partition} was not acknowledged in time{}",
         last.as_deref().map(|l| format!("; last: {l}")).unwrap_or_default())]
     CommitTimeout {

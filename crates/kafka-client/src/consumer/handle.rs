@@ -119,7 +119,7 @@ impl PartitionConsumer {
     ///
     /// [`ConsumerError::Lost`], for good. [`ConsumerError::NoOffset`] and [`ConsumerError::Truncated`] until somebody seeks.
     /// [`ConsumerError::Fetch`], [`ConsumerError::Undecodable`] and [`ConsumerError::Client`] (of a place to start from that
-    /// cannot be learned) until what they tell of is gone: the brokers are asked again when the partition is polled again,
+    /// cannot be learned, or a broker that cannot be understood) until what they tell of is gone: the brokers are asked again when the partition is polled again,
     /// after a wait of up to a second.
     pub async fn poll(&mut self, max_records: usize) -> Result<Option<Records>, ConsumerError> {
         let _polled = Polled(Arc::clone(&self.slot));
@@ -148,6 +148,10 @@ impl PartitionConsumer {
 
     /// Commits `next_offset`, the offset to read on from, and waits until Kafka has it. Commits of several partitions
     /// that wait at the same time go out in one request.
+    ///
+    /// Returns within [`GroupConfig::commit_timeout`](crate::GroupConfig::commit_timeout). If that is how it ends, the outcome
+    /// is unknown: the commit may have been carried out, or still be under way and be so later. Work that is done over is
+    /// the worst that comes of it, since what Kafka has is never ahead of what was asked for.
     ///
     /// Cancel safe in that the commit goes out all the same, once this was polled.
     ///

@@ -239,6 +239,23 @@ impl Commits {
         let entries = waiting.entries.values();
         entries.map(Entry::first_deadline).min()
     }
+
+    /// When the first of those who wait for a commit that is queued has waited for its time.
+    fn first_waiter(&self) -> Option<Instant> {
+        let waiting = self.waiting.lock();
+        waiting
+            .entries
+            .values()
+            .filter_map(Entry::first_waiter)
+            .min()
+    }
+
+    /// Tells those who have waited for their time for a commit that is queued.
+    fn time_out(&self, now: Instant) {
+        let mut waiting = self.waiting.lock();
+        let entries = waiting.entries.values_mut();
+        entries.for_each(|entry| entry.time_out(now));
+    }
 }
 
 impl Waiting {
@@ -312,8 +329,11 @@ impl Entry {
     }
 
     fn first_deadline(&self) -> Instant {
-        let deadlines = self.waiters.iter().map(|waiter| waiter.deadline);
-        deadlines.min().unwrap_or(self.deadline)
+        self.first_waiter().unwrap_or(self.deadline)
+    }
+
+    fn first_waiter(&self) -> Option<Instant> {
+        self.waiters.iter().map(|waiter| waiter.deadline).min()
     }
 
     /// Tells those who have waited for their time.

@@ -47,7 +47,8 @@ pub struct GroupConfig {
     /// holders have polled, and so learnt that, and dropped them. A holder that waits in a poll is not stuck, and a
     /// partition that is paused need not be polled. Default: 5 minutes, as in Kafka's clients.
     pub max_poll_interval: Duration,
-    /// How long a commit is tried. Default: 60 s, as in Kafka's clients.
+    /// How long a commit is tried, and waited for. It may be under way when the time is up: then nobody knows yet whether Kafka
+    /// has it. Default: 60 s, as in Kafka's clients.
     pub commit_timeout: Duration,
     /// How records are fetched, and where reading starts without a committed offset.
     pub consumer: ConsumerConfig,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use kafka_broker::{ApiKey, Fault, FaultAction};
 use kafka_client::{
-    Assignor, ConsumerError, ConsumerGroup, GroupConfig, GroupPhase, LostReason, PartitionConsumer,
-    ResponseError,
+    Assignor, Client, ClientConfig, ConsumerError, ConsumerGroup, GroupConfig, GroupPhase,
+    LostReason, PartitionConsumer, ResponseError,
 };
 
 use crate::kit::{Bed, assigned, config, keys, tp, within};
@@ -278,4 +278,41 @@ async fn a_member_that_is_closed_while_it_joins_commits_what_it_did() {
     within("closing", closing).await.unwrap().unwrap();
     late.remove();
     assert_eq!(bed.committed(&group).await, [(0, 3), (1, 3)].into());
+}
+
+#[tokio::test]
+async fn a_commit_is_not_waited_for_longer_than_its_timeout_when_the_coordinator_is_silent() {
+    let bed = Bed::embedded().await;
+    let (topic, group) = (bed.topic(1).await, bed.name("group"));
+    bed.produce(&topic, 1, 0..3).await;
+    // Nothing but the commit's own timeout ends within the test.
+    let client = Client::new(ClientConfig {
+        request_timeout: Duration::from_secs(3_600),
+        ..ClientConfig::new(bed.bootstrap())
+    });
+    let mine = GroupConfig {
+        commit_timeout: Duration::from_millis(300),
+        session_timeout: Duration::from_secs(1_500),
+        ..config(&group, &topic)
+    };
+    let mut member = client.unwrap().consumer_group(mine).unwrap();
+    let mut partition = assigned(&mut member).await;
+    assert_eq!(keys(&mut partition, 3).await, [0, 1, 2]);
+    let lost = Fault::new(FaultAction::LoseAnswer).on(ApiKey::OffsetCommit);
+    let lost = bed.broker().faults().inject(lost.times(1));
+    // The second one waits behind the first.
+    let first = partition.commit_async(1);
+    lost.wait_for_hits(1).await;
+    let second = partition.commit_async(2);
+    for (pending, offset) in [(first, 1), (second, 2)] {
+        let error = within("the commit", pending).await.unwrap_err();
+        assert!(
+            matches!(error, ConsumerError::CommitTimeout { offset: of, .. } if of == offset),
+            "{error}"
+        );
+    }
+    assert_eq!(bed.committed(&group).await, [(0, 1)].into());
+    bed.broker().cut_connections(1).unwrap();
+    within("a commit", partition.commit(3)).await.unwrap();
+    assert_eq!(bed.committed(&group).await, [(0, 3)].into());
 }

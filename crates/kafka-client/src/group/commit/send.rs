@@ -1,6 +1,7 @@
 //! Sending commits: what waits goes out in one request, and each partition's answer is carried out.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use kafka_wire::messages::offset_commit_request::{
 use kafka_wire::messages::{GroupId, OffsetCommitRequest, OffsetCommitResponse, TopicName};
 use kafka_wire::{ResponseError, StrBytes};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{Commits, Entry, Identity, Refusal, Settled};
 use crate::backoff::Backoff;
@@ -37,16 +38,15 @@ pub(in crate::group) async fn run(
             wait_for_identity(&commits, &mut identity).await;
             continue;
         };
-        let entries = commits.take();
+        let mut entries = commits.take();
         if entries.is_empty() {
             commits.finish(Vec::new(), entries);
             continue;
         }
         let request = build(coordinator.group(), &sender, &entries);
         let sent = Instant::now();
-        let answer = coordinator
-            .request(Lane::Member, request, request_timeout)
-            .await;
+        let exchange = coordinator.request(Lane::Member, request, request_timeout);
+        let answer = telling_the_late(&commits, &mut entries, exchange).await;
         metrics::histogram!(metric::COMMIT_DURATION, "group" => Arc::clone(coordinator.group()))
             .record(sent.elapsed());
         let (settled, again) = match answer {
@@ -58,11 +58,45 @@ pub(in crate::group) async fn run(
         if failed {
             // A new generation makes a commit that was refused in mid-rebalance good again at once.
             let changed = tokio::time::timeout(backoff.next(), identity.changed());
-            if matches!(changed.await, Ok(Err(_))) {
+            if matches!(
+                telling_the_late(&commits, &mut [], changed).await,
+                Ok(Err(_))
+            ) {
                 return;
             }
         } else {
             backoff.reset();
+        }
+    }
+}
+
+/// Waits for `work`, and meanwhile tells whoever has waited for a commit for as long as it may, be it one of `under_way` or one
+/// that came since: the coordinator may be silent for longer than that.
+async fn telling_the_late<T>(
+    commits: &Commits,
+    under_way: &mut [Entry],
+    work: impl Future<Output = T>,
+) -> T {
+    let mut work = pin!(work);
+    loop {
+        let of_those = under_way.iter().filter_map(Entry::first_waiter).min();
+        let first = of_those.into_iter().chain(commits.first_waiter()).min();
+        let late = async {
+            match first {
+                Some(deadline) => sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            // Nothing is sent while this one works, so what wakes for a commit is only for its deadline.
+            () = commits.wake.notified() => {}
+            () = late => {
+                let now = Instant::now();
+                under_way.iter_mut().for_each(|entry| entry.time_out(now));
+                commits.time_out(now);
+            }
         }
     }
 }
