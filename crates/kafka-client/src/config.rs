@@ -52,6 +52,12 @@ impl ClientConfig {
         }
     }
 
+    /// Bound on asking any broker for what all of them know: tighter than that of other requests, for a silent one must not
+    /// hide that the others answer.
+    pub(crate) fn any_timeout(&self) -> Duration {
+        self.request_timeout.min(Duration::from_secs(5))
+    }
+
     pub(crate) fn connect_options(&self) -> ConnectOptions {
         ConnectOptions {
             client_id: Arc::clone(&self.client_id),

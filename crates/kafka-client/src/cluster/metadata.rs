@@ -96,6 +96,19 @@ impl Metadata {
         }
     }
 
+    /// A broker is at this address, which is all that whoever tells says of it.
+    pub(super) fn learn(&mut self, node: i32, host: &str, port: u16) {
+        let rack = self.brokers.remove(&node).and_then(|known| known.rack);
+        let host = host.to_owned();
+        let address = BrokerAddress {
+            id: node,
+            host,
+            port,
+            rack,
+        };
+        self.brokers.insert(node, address);
+    }
+
     /// This answer, with what is known better kept.
     pub(super) fn merged(previous: &Self, response: MetadataResponse) -> Self {
         let brokers = response

@@ -141,10 +141,7 @@ impl Shared {
                     .collect()
             }))
             .with_allow_auto_topic_creation(self.config.allow_auto_create_topics);
-        let connection = self.any().await?;
-        // Bounded more tightly than other requests: a silent broker must not hide that the others answer.
-        let deadline = self.config.request_timeout.min(Duration::from_secs(5));
-        let response = connection.request_within(request, deadline).await?;
+        let response = self.request_any(request, self.config.any_timeout()).await?;
         let listed = response.topics.iter().filter_map(|t| t.name.as_deref());
         let listed: BTreeSet<Arc<str>> = listed.map(|name| Arc::from(&**name)).collect();
         let mut merged = Metadata::merged(&self.metadata.borrow(), response);

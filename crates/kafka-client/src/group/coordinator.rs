@@ -47,23 +47,24 @@ impl Coordinator {
     }
 
     /// Sends to the coordinator, which is looked for if it is not known. One attempt: waiting and trying again is the
-    /// caller's. After an error of the connection the coordinator is not known any more.
+    /// caller's. After an error of the connection the coordinator is not known any more, and where it is now is asked at another
+    /// node if there is one: the silent one may be the one that any question goes to.
     pub(super) async fn request<R: ApiRequest>(
         &self,
         lane: Lane,
         request: R,
         deadline: Duration,
     ) -> Result<R::Response, ClientError> {
-        let node = self.find().await?;
+        let node = self.find(deadline).await?;
         let connection = self
             .connection(node, lane)
             .await
-            .inspect_err(|_| self.forget(node))?;
+            .inspect_err(|_| self.give_up(node))?;
         let answer = connection.request_within(request, deadline).await;
         Ok(answer.inspect_err(|e| {
             // One that is to be spared for a while is still the coordinator.
             if !matches!(Remedy::of_wire(e), Remedy::Fatal | Remedy::Retry) {
-                self.forget(node);
+                self.give_up(node);
             }
         })?)
     }
@@ -75,19 +76,22 @@ impl Coordinator {
         }
     }
 
-    fn forget(&self, node: i32) {
+    fn give_up(&self, node: i32) {
         let mut known = self.node.lock();
         if *known == Some(node) {
             *known = None;
         }
+        drop(known);
+        self.cluster.avoid(node);
     }
 
-    async fn find(&self) -> Result<i32, ClientError> {
+    /// The search has no more time than the request that it is for: a heartbeat's is a part of the session.
+    async fn find(&self, patience: Duration) -> Result<i32, ClientError> {
         let _only_one = self.search.lock().await;
         if let Some(node) = *self.node.lock() {
             return Ok(node);
         }
-        let within = self.cluster.config().request_timeout;
+        let within = self.cluster.config().any_timeout().min(patience);
         let node = self.cluster.find_coordinator(&self.group, within).await?;
         tracing::debug!(group = %self.group, node, "found the coordinator");
         *self.node.lock() = Some(node);

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use kafka_client::{Client, ClientConfig};
+use kafka_broker::{ApiKey, Fault, FaultAction};
+use kafka_client::{Client, ClientConfig, GroupConfig};
 
-use crate::kit::{Bed, Journal, Member, config};
+use crate::kit::{Bed, Journal, Member, assigned, config, within};
 
 #[tokio::test]
 async fn a_coordinator_and_a_leader_that_move_are_found_again() {
@@ -85,4 +86,30 @@ async fn partitions_that_are_added_are_assigned() {
     }
     member.wait_for_partitions(3).await;
     member.close().await;
+}
+
+#[tokio::test]
+async fn a_coordinator_that_falls_silent_is_not_the_one_that_is_asked_for_the_next() {
+    let bed = Bed::nodes(2).await;
+    let (topic, group) = (bed.topic(1).await, bed.name("group"));
+    bed.broker().move_coordinator(&group, 1).unwrap();
+    let mine = GroupConfig {
+        session_timeout: Duration::from_secs(6),
+        ..config(&group, &topic)
+    };
+    let mut member = bed.client.consumer_group(mine).unwrap();
+    let partition = assigned(&mut member).await;
+    // It is also the broker that any question goes to, the first of the bootstrap servers.
+    for api in [ApiKey::Heartbeat, ApiKey::FindCoordinator, ApiKey::Metadata] {
+        let silence = Fault::new(FaultAction::NeverAnswer).on(api).node(1);
+        bed.broker().faults().inject(silence);
+    }
+    bed.broker().move_coordinator(&group, 2).unwrap();
+    let heard = Fault::new(FaultAction::Delay(Duration::ZERO));
+    let heard = heard.on(ApiKey::Heartbeat).node(2);
+    let heard = bed.broker().faults().inject(heard);
+    within("heartbeats to the new one", heard.wait_for_hits(2)).await;
+    within("a commit", partition.commit(0)).await.unwrap();
+    let inspect = bed.broker().inspect();
+    assert_eq!(inspect.group(&group).unwrap().generation, 1);
 }
