@@ -125,7 +125,7 @@ impl BrokerTask {
         (picks, retry_at)
     }
 
-    fn finish(&mut self, is_main: bool, (picks, connection, answer): Finished) {
+    pub(super) fn finish(&mut self, is_main: bool, (picks, connection, answer): Finished) {
         let lane = if is_main {
             &mut self.main
         } else {
@@ -149,6 +149,9 @@ impl BrokerTask {
                 let throttle = u64::try_from(response.throttle_time_ms).unwrap_or(0);
                 lane.not_before =
                     (throttle > 0).then(|| Instant::now() + Duration::from_millis(throttle));
+                if let Some(until) = lane.not_before {
+                    self.list.spare(until);
+                }
                 let received = request::receive(&self.shared, self.node, &picks, response);
                 self.follow_up(received);
             }
@@ -158,7 +161,8 @@ impl BrokerTask {
                 tracing::debug!(broker = self.node, %error, "fetch failed");
                 for pick in &picks {
                     pick.failed(&self.shared);
-                    if error.is_authentication() {
+                    // Nobody else would ever know. The next poll has it tried again.
+                    if !error.is_retriable() {
                         pick.slot.fail(ConsumerError::Client(error.clone()));
                     }
                 }

@@ -54,6 +54,20 @@ struct Route {
 pub(super) struct BrokerSlots {
     pub(super) slots: Mutex<Vec<Arc<Slot>>>,
     pub(super) wake: Arc<Notify>,
+    /// Until when the broker asked to be spared (KIP-219).
+    spared_until: Mutex<Option<Instant>>,
+}
+
+impl BrokerSlots {
+    /// The broker asks to be left alone until then: its partitions do not move, and that is right.
+    pub(super) fn spare(&self, until: Instant) {
+        let mut spared = self.spared_until.lock();
+        *spared = (*spared).max(Some(until));
+    }
+
+    fn is_spared(&self, now: Instant) -> bool {
+        self.spared_until.lock().is_some_and(|until| until > now)
+    }
 }
 
 impl Fetcher {
@@ -181,7 +195,9 @@ impl Shared {
                 again_at,
             } = self.take_unplaced();
             if !missing.is_empty() {
-                resets.push(offsets::reset(&self.cluster, &self.config, missing));
+                for asked in offsets::by_leader(&self.cluster, missing) {
+                    resets.push(offsets::reset(&self.cluster, &self.config, asked));
+                }
             }
             if !doubts.is_empty() {
                 let (cluster, config) = (&self.cluster, &self.config);
@@ -201,8 +217,7 @@ impl Shared {
                 Some(()) = checks.next() => {}
                 () = sleep_until(routed.again_at) => {}
                 () = watchdog.time_to_look() => {
-                    let slots = self.slots.lock().clone();
-                    for slot in watchdog.stalled(&slots) {
+                    for slot in watchdog.stalled(&self.expected_to_move()) {
                         self.start_anew(&slot);
                     }
                 }
@@ -241,6 +256,19 @@ impl Shared {
             }
         }
         unplaced
+    }
+
+    /// The partitions whose broker may be asked for them.
+    fn expected_to_move(&self) -> Vec<Arc<Slot>> {
+        let now = Instant::now();
+        let mut slots = self.slots.lock().clone();
+        for route in self.brokers.lock().values() {
+            if route.list.is_spared(now) {
+                let spared = route.list.slots.lock();
+                slots.retain(|slot| !spared.iter().any(|of| Arc::ptr_eq(of, slot)));
+            }
+        }
+        slots
     }
 
     /// Has a partition that stands still fetched anew. Its broker's task goes with it, connections and all: the next routing
@@ -355,26 +383,4 @@ impl Shared {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::client::Client;
-    use crate::config::ClientConfig;
-    use crate::topic_partition::TopicPartition;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_partition_that_waits_too_long_for_its_committed_offset_has_it_asked_for_anew() {
-        let client = Client::new(ClientConfig::new("127.0.0.1:9")).unwrap();
-        let config = ConsumerConfig::default();
-        let patience = config.stall_timeout;
-        let fetcher = Fetcher::start(client.cluster().clone(), config);
-        let wanted = Arc::new(Notify::new());
-        let slot = Slot::new(TopicPartition::new("orders", 0), Start::AwaitsCommitted);
-        slot.lock().committed_asked = Some(1);
-        slot.lock().committed_wanted = Some(Arc::clone(&wanted));
-        let slot = Arc::new(slot);
-        fetcher.add(std::slice::from_ref(&slot));
-        let asked_for = tokio::time::timeout(patience * 3, wanted.notified());
-        asked_for.await.expect("the watchdog has it asked for");
-        assert_eq!(slot.lock().committed_asked, None);
-    }
-}
+mod tests;

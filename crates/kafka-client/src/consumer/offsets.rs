@@ -11,7 +11,6 @@ use kafka_wire::{ResponseError, StrBytes};
 use super::config::{ConsumerConfig, OffsetReset};
 use super::error::ConsumerError;
 use super::slot::{Slot, Start};
-use crate::backoff::Backoff;
 use crate::cluster::{Cluster, Purpose};
 use crate::error::ClientError;
 use crate::topic_partition::TopicPartition;
@@ -60,14 +59,32 @@ fn time_before(back: Duration) -> i64 {
     i64::try_from(then.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Finds the offsets, by the reset policy or by time; asks again, with waits up to a second, until each partition has its answer or is gone.
-pub(super) async fn reset(cluster: &Cluster, config: &ConsumerConfig, mut missing: Vec<Missing>) {
-    let mut backoff = Backoff::default();
-    loop {
-        missing.retain(Missing::is_needed);
-        if missing.is_empty() {
-            return;
-        }
+/// Partitions without a place that have the same leader, or none.
+#[derive(Debug)]
+pub(super) struct OfLeader {
+    leader: Option<i32>,
+    missing: Vec<Missing>,
+}
+
+/// The partitions by who is to be asked: a leader that is silent holds up nobody but its own.
+pub(super) fn by_leader(cluster: &Cluster, missing: Vec<Missing>) -> Vec<OfLeader> {
+    let mut leaders: HashMap<Option<i32>, Vec<Missing>> = HashMap::new();
+    for m in missing {
+        let leader = cluster.leader(&m.slot.id.topic, m.slot.id.partition);
+        let leader = leader.map(|leader| leader.node);
+        leaders.entry(leader).or_default().push(m);
+    }
+    leaders
+        .into_iter()
+        .map(|(leader, missing)| OfLeader { leader, missing })
+        .collect()
+}
+
+/// Finds the offsets, by the reset policy or by time. One attempt: partitions that have no answer after it can be taken for
+/// the next one after a wait of up to a second.
+pub(super) async fn reset(cluster: &Cluster, config: &ConsumerConfig, asked: OfLeader) {
+    let OfLeader { leader, missing } = asked;
+    if let Some(leader) = leader {
         let isolation = config.isolation_level.code();
         let (mut fronts, mut backs) = (Vec::new(), Vec::new());
         for m in &missing {
@@ -76,18 +93,27 @@ pub(super) async fn reset(cluster: &Cluster, config: &ConsumerConfig, mut missin
             backs.extend(back.map(|time| (m.slot.id.clone(), time)));
         }
         let (fronts, backs) = tokio::join!(
-            list(cluster, isolation, &fronts),
-            list(cluster, isolation, &backs)
+            list(cluster, leader, isolation, &fronts),
+            list(cluster, leader, isolation, &backs)
         );
         for m in &missing {
             let expected = m.questions(config.auto_offset_reset);
             settle(m, expected, &fronts, &backs);
         }
-        missing.retain(|m| m.slot.lock().failure.is_none() && m.is_needed());
-        if !missing.is_empty() {
-            cluster.request_refresh();
-            tokio::time::sleep(backoff.next()).await;
+    }
+    // The same for all, so that the next question is one for all of them, too.
+    let mut again_at = None;
+    for m in missing.iter().filter(|m| m.is_needed()) {
+        let mut state = m.slot.lock();
+        if state.failure.is_none() && state.seeks == m.seeks {
+            state.resetting = None;
+            state.hold_back();
+            again_at = again_at.or(state.not_before);
+            state.not_before = again_at;
         }
+    }
+    if again_at.is_some() {
+        cluster.request_refresh();
     }
 }
 
@@ -142,59 +168,49 @@ fn settle(missing: &Missing, asked: (Option<i64>, Option<i64>), fronts: &Listed,
     missing.slot.start_at(offset.max(0), -1, missing.seeks);
 }
 
-/// Asks the leaders for an offset of each partition, one request a leader.
+/// Asks the leader for an offset of each partition, if there are any.
 async fn list(
     cluster: &Cluster,
+    leader: i32,
     isolation_level: i8,
     partitions: &[(TopicPartition, i64)],
 ) -> Listed {
-    let mut by_leader: HashMap<i32, Vec<Asked<'_>>> = HashMap::new();
-    let mut listed = Listed::new();
-    for (id, time) in partitions {
-        match cluster.leader(&id.topic, id.partition) {
-            Some(leader) => by_leader.entry(leader.node).or_default().push(Asked {
-                id,
-                time: *time,
-                epoch: leader.epoch,
-            }),
-            None => {
-                let code = ResponseError::LeaderNotAvailable;
-                let error = ClientError::broker("ListOffsets", id.to_string(), code);
-                listed.insert(id.clone(), Err(error));
-            }
-        }
+    if partitions.is_empty() {
+        return Listed::new();
     }
-    let asked = by_leader.iter().map(|(node, partitions)| async move {
-        let request = list_request(partitions, isolation_level);
-        let answer = cluster.request_to(*node, Purpose::General, request).await;
-        (partitions, answer)
-    });
-    for (partitions, answer) in futures_util::future::join_all(asked).await {
-        match answer {
-            Err(error) => {
-                let failed = partitions
-                    .iter()
-                    .map(|asked| (asked.id.clone(), Err(error.clone())));
-                listed.extend(failed);
-            }
-            Ok(response) => {
-                for topic in response.topics {
-                    let name: Arc<str> = Arc::from(topic.name.as_str());
-                    for p in topic.partitions {
-                        let id = TopicPartition::new(Arc::clone(&name), p.partition_index);
-                        let result = match ResponseError::try_from_code(p.error_code) {
-                            None => Ok(p.offset),
-                            Some(code) => {
-                                Err(ClientError::broker("ListOffsets", id.to_string(), code))
-                            }
-                        };
-                        listed.insert(id, result);
-                    }
+    let asked: Vec<_> = partitions
+        .iter()
+        .map(|(id, time)| Asked {
+            id,
+            time: *time,
+            epoch: cluster
+                .leader(&id.topic, id.partition)
+                .map_or(-1, |leader| leader.epoch),
+        })
+        .collect();
+    let request = list_request(&asked, isolation_level);
+    let answer = cluster.request_to(leader, Purpose::General, request).await;
+    match answer {
+        Err(error) => asked
+            .iter()
+            .map(|asked| (asked.id.clone(), Err(error.clone())))
+            .collect(),
+        Ok(response) => {
+            let mut listed = Listed::new();
+            for topic in response.topics {
+                let name: Arc<str> = Arc::from(topic.name.as_str());
+                for p in topic.partitions {
+                    let id = TopicPartition::new(Arc::clone(&name), p.partition_index);
+                    let result = match ResponseError::try_from_code(p.error_code) {
+                        None => Ok(p.offset),
+                        Some(code) => Err(ClientError::broker("ListOffsets", id.to_string(), code)),
+                    };
+                    listed.insert(id, result);
                 }
             }
+            listed
         }
     }
-    listed
 }
 
 struct Asked<'a> {

@@ -207,6 +207,7 @@ impl Slot {
         let mut state = self.lock();
         if state.seeks == seeks && state.start != Start::Ready {
             state.move_to(offset);
+            state.backoff.reset();
             state.note_epoch(offset - 1, epoch);
             // The place is another than that which was read up to, and so may the next commit be.
             state.forget_commits();

@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use kafka_wire::messages::offset_for_leader_epoch_request::{
     OffsetForLeaderPartition, OffsetForLeaderTopic,
 };
@@ -95,11 +97,14 @@ pub(super) async fn validate(
                 .await;
             (asked, answer)
         });
-        for (asked, answer) in futures_util::future::join_all(asked).await {
+        // As they come: one leader may be silent.
+        let mut answers: FuturesUnordered<_> = asked.collect();
+        while let Some((asked, answer)) = answers.next().await {
             if take_answers(asked, answer, policy) {
                 wake.notify_one();
             }
         }
+        drop(answers);
         doubts.retain(Doubt::is_needed);
         if !doubts.is_empty() {
             cluster.request_refresh();

@@ -73,7 +73,8 @@ impl Watchdog {
         self.looks.tick().await;
     }
 
-    /// The partitions that have not moved for too long. Each is named once in that time.
+    /// Those of these partitions that have not moved for too long. Each is named once in that time, which begins anew for one
+    /// that was not among those of the last look.
     pub(super) fn stalled(&mut self, slots: &[Arc<Slot>]) -> Vec<Arc<Slot>> {
         let now = Instant::now();
         let before = std::mem::take(&mut self.seen);

@@ -172,3 +172,26 @@ async fn a_partition_that_stands_still_is_fetched_anew() {
     assert_eq!(keys(&mut partition, 3).await, [0, 1, 2]);
     assert_eq!(silence.hits(), 1);
 }
+
+#[tokio::test]
+async fn a_partition_whose_broker_asked_to_be_spared_does_not_stand_still() {
+    let bed = Bed::embedded().await;
+    let topic = bed.topic(1).await;
+    bed.produce(&topic, 1, 0..1).await;
+    let throttle = Duration::from_secs(2);
+    let fault = Fault::new(FaultAction::Throttle(throttle)).on(ApiKey::Fetch);
+    let throttled = bed.broker().faults().inject(fault.times(1));
+    let config = ConsumerConfig {
+        stall_timeout: Duration::from_millis(100),
+        fetch_max_wait: Duration::from_millis(50),
+        ..ConsumerConfig::default()
+    };
+    let started = Instant::now();
+    let start = [(tp(&topic, 0), StartAt::Offset(0))];
+    let mut partition = bed.client.consume(config, start).unwrap().remove(0);
+    assert_eq!(keys(&mut partition, 1).await, [0]);
+    assert_eq!(throttled.hits(), 1);
+    bed.produce(&topic, 1, 1..2).await;
+    assert_eq!(keys(&mut partition, 1).await, [1]);
+    assert!(started.elapsed() >= throttle, "{:?}", started.elapsed());
+}

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use kafka_broker::{ApiKey, Fault, FaultAction};
 use kafka_client::{
-    ClientError, ConsumerConfig, ConsumerError, OffsetReset, PartitionConsumer, ProducerConfig,
-    ProducerRecord, ResponseError, StartAt,
+    Client, ClientConfig, ClientError, ConsumerConfig, ConsumerError, OffsetReset,
+    PartitionConsumer, ProducerConfig, ProducerRecord, ResponseError, StartAt,
 };
 
 use crate::kit::{Bed, Journal, Member, assigned, config, keys, tp, within};
@@ -331,4 +331,33 @@ async fn a_partition_whose_committed_offset_is_not_known_yet_does_not_hold_up_th
     assert_eq!(waits.position(), None);
     unstable.remove();
     assert_eq!(keys(&mut waits, 2).await, [0, 2]);
+}
+
+#[tokio::test]
+async fn a_leader_that_is_silent_holds_up_no_start_but_its_own() {
+    let bed = Bed::nodes(2).await;
+    let topic = bed.topic(2).await;
+    bed.produce(&topic, 2, 0..4).await;
+    for (partition, node) in [(0, 1), (1, 2)] {
+        bed.broker().move_leader(&topic, partition, node).unwrap();
+    }
+    let list = |action| Fault::new(action).on(ApiKey::ListOffsets);
+    let faults = bed.broker().faults();
+    faults.inject(list(FaultAction::NeverAnswer).node(2));
+    // Nor does it if the other is asked a second time.
+    let again = FaultAction::Answer(ResponseError::LeaderNotAvailable);
+    let again = faults.inject(list(again).node(1).times(1));
+    // The silent one is waited for, for longer than any test takes.
+    let client = Client::new(ClientConfig {
+        request_timeout: Duration::from_secs(3_600),
+        ..ClientConfig::new(bed.bootstrap())
+    });
+    let start = [0, 1].map(|partition| (tp(&topic, partition), StartAt::Earliest));
+    let mut handles = client
+        .unwrap()
+        .consume(ConsumerConfig::default(), start)
+        .unwrap();
+    assert_eq!(keys(&mut handles[0], 2).await, [0, 2]);
+    assert_eq!(again.hits(), 1);
+    assert_eq!(handles[1].position(), None);
 }
