@@ -1,7 +1,7 @@
 //! Publishing events and waiting until Kafka has them.
 
 use contracts::Message;
-use kafka_client::{ProduceError, Producer, ProducerRecord};
+use kafka_client::{Delivery, ProduceError, Producer, ProducerRecord};
 
 /// Publishes the messages, those of one key in this order, and returns once all of them are acknowledged.
 ///
@@ -18,16 +18,17 @@ pub async fn publish(producer: &Producer, messages: &[Message]) -> Result<(), Pr
             .iter()
             .map(|(name, value)| (*name, Some(value.as_ref())))
             .collect();
-        let record = ProducerRecord {
-            topic: message.topic,
-            partition: None,
-            key: Some(&message.key),
-            value: Some(&message.value),
-            headers: &headers,
-            timestamp: None,
-        };
+        let record = ProducerRecord::new(message.topic)
+            .key(&message.key)
+            .value(&message.value)
+            .headers(&headers);
         deliveries.push(producer.send(&record).await?);
     }
+    acknowledged(deliveries).await
+}
+
+/// Waits until Kafka has all of what was sent.
+pub(crate) async fn acknowledged(deliveries: Vec<Delivery>) -> Result<(), ProduceError> {
     for delivery in deliveries {
         delivery.await?;
     }

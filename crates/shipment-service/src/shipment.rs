@@ -89,22 +89,29 @@ impl Shipment {
 
     /// Hands it over; false if that was done before, or it was stopped.
     pub fn ship(&mut self, now: Timestamp) -> bool {
-        if self.status != ShipmentStatus::Processing {
-            return false;
+        let open = self.decide(ShipmentStatus::Shipped);
+        if open {
+            self.shipped_at = Some(now);
         }
-        self.status = ShipmentStatus::Shipped;
-        self.shipped_at = Some(now);
-        true
+        open
     }
 
     /// Stops it; false if that was done before, or it is on its way.
     pub fn cancel(&mut self, now: Timestamp) -> bool {
-        if self.status != ShipmentStatus::Processing {
-            return false;
+        let open = self.decide(ShipmentStatus::Cancelled);
+        if open {
+            self.cancelled_at = Some(now);
         }
-        self.status = ShipmentStatus::Cancelled;
-        self.cancelled_at = Some(now);
-        true
+        open
+    }
+
+    /// Where an order passes the point of no return, this way or that: whichever is first.
+    fn decide(&mut self, status: ShipmentStatus) -> bool {
+        let open = self.status == ShipmentStatus::Processing;
+        if open {
+            self.status = status;
+        }
+        open
     }
 
     /// The events that tell of it, from its beginning: the same each time, and more once it has come further.

@@ -16,12 +16,7 @@ impl Cluster {
         node: i32,
         purpose: Purpose,
     ) -> Result<Arc<Connection>, ClientError> {
-        let address = self
-            .metadata()
-            .brokers
-            .get(&node)
-            .map(BrokerAddress::host_port);
-        let address = address.ok_or(ClientError::UnknownBroker(node))?;
+        let address = self.address(node)?;
         Ok(self
             .shared
             .connections
@@ -31,13 +26,16 @@ impl Cluster {
 
     /// A new connection to a broker, the caller's own: nobody else's requests are on it.
     pub(crate) async fn dedicated(&self, node: i32) -> Result<Connection, ClientError> {
-        let address = self
-            .metadata()
-            .brokers
-            .get(&node)
-            .map(BrokerAddress::host_port);
-        let address = address.ok_or(ClientError::UnknownBroker(node))?;
+        let address = self.address(node)?;
         Ok(Connection::open(&address, &self.shared.config.connect_options()).await?)
+    }
+
+    fn address(&self, node: i32) -> Result<String, ClientError> {
+        let metadata = self.metadata();
+        let broker = metadata.brokers.get(&node);
+        broker
+            .map(BrokerAddress::host_port)
+            .ok_or(ClientError::UnknownBroker(node))
     }
 
     /// Sends to one broker. The answer has to come within the request timeout.
