@@ -83,7 +83,7 @@ pub enum Dlq {
         #[arg(long)]
         group: Option<String>,
         /// The most letters of a topic.
-        #[arg(long, default_value_t = 20)]
+        #[arg(long, default_value_t = 20, value_parser = at_least_one)]
         limit: usize,
         /// Which Kafka.
         #[command(flatten)]
@@ -104,7 +104,7 @@ pub enum Dlq {
         /// The topic of dead letters.
         topic: String,
         /// Only those before this offset.
-        #[arg(long)]
+        #[arg(long, value_parser = clap::value_parser!(i64).range(0..))]
         before: Option<i64>,
         /// Which Kafka.
         #[command(flatten)]
@@ -115,7 +115,7 @@ pub enum Dlq {
         /// The topic of dead letters.
         topic: String,
         /// Those before this offset.
-        #[arg(long, required_unless_present = "all")]
+        #[arg(long, required_unless_present = "all", value_parser = clap::value_parser!(i64).range(0..))]
         before: Option<i64>,
         /// All of them.
         #[arg(long, conflicts_with = "before")]
@@ -232,6 +232,13 @@ impl Settings {
     }
 }
 
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(0) => Err("must be at least 1".to_owned()),
+        parsed => parsed.map_err(|error| error.to_string()),
+    }
+}
+
 fn milliseconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
     text.parse().map(Duration::from_millis)
 }
@@ -251,6 +258,20 @@ mod tests {
         let misplaced = ["orderflow", "--processing-time", "1s", "serve", "payment"];
         let error = Cli::try_parse_from(misplaced).unwrap_err().to_string();
         assert!(error.contains("serve"), "{error}");
+    }
+
+    #[test]
+    fn letters_are_not_meant_by_a_slip() {
+        for slip in [
+            &["list", "--limit", "0"][..],
+            &["drop", "t"],
+            &["drop", "t", "--before=-1"],
+            &["drop", "t", "--before", "3", "--all"],
+            &["redrive", "t", "--before=-1"],
+        ] {
+            let arguments = ["orderflow", "dlq"].iter().chain(slip);
+            assert!(Cli::try_parse_from(arguments).is_err(), "{slip:?}");
+        }
     }
 
     #[test]

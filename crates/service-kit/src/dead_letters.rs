@@ -139,6 +139,7 @@ impl DeadLetters {
             }
         };
         tracing::warn!(
+            group = &*self.group,
             topic,
             partition,
             offset = record.offset,

@@ -218,7 +218,14 @@ async fn what_cannot_be_handled_is_put_aside_and_can_be_sent_back() {
     let act = async |topic: &str, what: &str| {
         let path = format!("/dead-letters/{topic}/{what}");
         let url = shop.urls.url(Role::Payment, &path);
-        let response = shop.urls.http.post(url).body("{}").send().await.unwrap();
+        let response = shop
+            .urls
+            .http
+            .post(url)
+            .body("{\"all\":true}")
+            .send()
+            .await
+            .unwrap();
         (
             response.status().as_u16(),
             response.json::<serde_json::Value>().await.unwrap(),

@@ -9,7 +9,7 @@ use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
 use super::{Desk, DeskError, Letter, SUFFIX};
-use crate::http::{BODY_LIMIT, Page, Problem, get, json_body, no_query, ok, post};
+use crate::http::{BODY_LIMIT, FieldError, Page, Problem, get, json_body, no_query, ok, post};
 
 /// How long somebody who asks over HTTP waits for Kafka.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -39,11 +39,29 @@ struct OriginView {
     offset: i64,
 }
 
-/// Which letters are meant: those before this offset, or all.
+/// Which letters are meant. It has to be said: an offset that a script has lost must not mean all of them.
 #[derive(Debug, Deserialize)]
 struct Which {
+    /// Those before this offset.
     #[serde(default)]
     before: Option<i64>,
+    /// All.
+    #[serde(default)]
+    all: bool,
+}
+
+impl Which {
+    /// The offset before which letters are meant; none where all are.
+    fn before(&self) -> Result<Option<i64>, Problem> {
+        let wrong = |detail: &str| Problem::invalid(vec![FieldError::new("before", detail)]);
+        match (self.before, self.all) {
+            (None, true) => Ok(None),
+            (Some(before), false) if before >= 0 => Ok(Some(before)),
+            (Some(_), false) => Err(wrong("must not be negative")),
+            (None, false) => Err(wrong("must be an offset, or all must be true")),
+            (Some(_), true) => Err(wrong("must not be there where all is true")),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -101,7 +119,7 @@ pub(crate) fn routes(
             async move {
                 let work = async {
                     let topic = own(topic, group)?;
-                    let letters = desk.redrive(&producer, &topic, which?.before).await;
+                    let letters = desk.redrive(&producer, &topic, which?.before()?).await;
                     Ok(ok(&done(topic, letters)?))
                 };
                 reply(query, REDRIVE, work)
@@ -118,7 +136,7 @@ pub(crate) fn routes(
             async move {
                 let work = async {
                     let topic = own(topic, group)?;
-                    let letters = desk.drop_letters(&topic, which?.before).await;
+                    let letters = desk.drop_letters(&topic, which?.before()?).await;
                     Ok(ok(&done(topic, letters)?))
                 };
                 reply(query, PATIENCE, work)
@@ -174,6 +192,30 @@ impl From<DeskError> for Problem {
                 tracing::warn!(error = %other, "cannot work on the dead letters");
                 Self::unavailable("Kafka does not answer, try again")
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Which;
+
+    #[test]
+    fn which_letters_are_meant_has_to_be_said() {
+        let before = |body: &str| {
+            let which: Which = serde_json::from_str(body).unwrap();
+            which.before().map_err(|problem| problem.status().as_u16())
+        };
+        assert_eq!(before(r#"{"before": 7}"#), Ok(Some(7)));
+        assert_eq!(before(r#"{"all": true}"#), Ok(None));
+        for unclear in [
+            "{}",
+            r#"{"before": null}"#,
+            r#"{"before": -1}"#,
+            r#"{"all": false}"#,
+            r#"{"before": 7, "all": true}"#,
+        ] {
+            assert_eq!(before(unclear), Err(422), "{unclear}");
         }
     }
 }

@@ -12,6 +12,8 @@ use kafka_client::{
     ProduceError, Producer, ProducerRecord, RecordView, StartAt, TopicPartition,
 };
 
+use crate::publish::acknowledged;
+
 use super::{
     ATTEMPTS, ERROR, GROUP, ORIGIN_OFFSET, ORIGIN_PARTITION, ORIGIN_TOPIC, SUFFIX, TRUNCATED,
 };
@@ -321,10 +323,7 @@ async fn send_back(producer: &Producer, letters: &[&Letter]) -> Result<(), DeskE
         };
         deliveries.push(producer.send(&record).await?);
     }
-    for delivery in deliveries {
-        delivery.await?;
-    }
-    Ok(())
+    Ok(acknowledged(deliveries).await?)
 }
 
 impl Letter {
