@@ -1,12 +1,13 @@
 //! The command line: what can be started, and the settings that each reads from it or from the environment.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use contracts::{Money, names};
 use service_kit::secret::Secret;
+use service_kit::worker::WorkerConfig;
 
+use crate::processing::ProcessingTime;
 use crate::stock::Stock;
 
 /// What the exit code says.
@@ -212,9 +213,16 @@ pub struct Settings {
     /// Orders that cost more than this are declined.
     #[arg(long, env = "DECLINE_ABOVE", default_value = "10000.00")]
     pub decline_above: Money,
-    /// Simulated work an order in each service, in milliseconds.
-    #[arg(long, env = "PROCESSING_TIME_MS", default_value = "0", value_parser = milliseconds)]
-    pub processing_time: Duration,
+    /// Simulated work an order, in milliseconds: of each service, or as payment:2000,inventory:1000,shipment:5000.
+    #[arg(long, env = "PROCESSING_TIME_MS", default_value = "0")]
+    pub processing_time: ProcessingTime,
+    /// The most orders of a partition that a service works on at the same time; one order's events go one after the other.
+    #[arg(long, env = "CONCURRENCY", default_value_t = WorkerConfig::default().concurrency, value_parser = at_least_one)]
+    pub concurrency: usize,
+    /// What this process is to its consumer groups: one that comes back under this name, even after a crash, has its partitions
+    /// at once (Kafka's group.instance.id). Without it, on a real Kafka, its service, host and port.
+    #[arg(long, env = "GROUP_INSTANCE_ID", value_parser = instance_id)]
+    pub group_instance_id: Option<String>,
 }
 
 impl Settings {
@@ -222,6 +230,13 @@ impl Settings {
     pub fn mongodb_uri(&self) -> Option<&str> {
         let uri = self.mongodb_uri.as_ref()?.reveal();
         Some(uri).filter(|uri| !uri.is_empty())
+    }
+
+    /// What this process is to its consumer groups; none where the variable is empty, too.
+    pub fn group_instance_id(&self) -> Option<&str> {
+        self.group_instance_id
+            .as_deref()
+            .filter(|id| !id.is_empty())
     }
 
     /// Kafka's bootstrap servers; none where the variable is empty, too.
@@ -239,8 +254,15 @@ fn at_least_one(text: &str) -> Result<usize, String> {
     }
 }
 
-fn milliseconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
-    text.parse().map(Duration::from_millis)
+/// What Kafka takes (KIP-345); what is empty counts as left out.
+fn instance_id(text: &str) -> Result<String, String> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if text.len() > 249 || !text.chars().all(legal) || [".", ".."].contains(&text) {
+        return Err(
+            "must have at most 249 letters, digits, dots, underscores and hyphens".to_owned(),
+        );
+    }
+    Ok(text.to_owned())
 }
 
 #[cfg(test)]

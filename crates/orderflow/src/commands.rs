@@ -94,6 +94,8 @@ async fn shop_settings(settings: &Settings) -> Result<ShopSettings, ShopError> {
             above: settings.decline_above,
         },
         processing_time: settings.processing_time,
+        concurrency: settings.concurrency,
+        group_instance_id: settings.group_instance_id().map(str::to_owned),
         ..ShopSettings::embedded(settings.stock.0.clone())
     })
 }

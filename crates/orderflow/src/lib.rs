@@ -4,6 +4,7 @@
 
 pub mod cli;
 mod commands;
+pub mod processing;
 mod shop;
 pub mod stock;
 

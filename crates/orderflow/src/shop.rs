@@ -15,11 +15,13 @@ use service_kit::context::{BuildError, Context};
 use service_kit::dead_letters::DeskError;
 use service_kit::ids::IdGenerator;
 use service_kit::store::{Store, StoreError};
+use service_kit::worker::WorkerConfig;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Role;
+use crate::processing::ProcessingTime;
 
 /// What a shop is told.
 #[derive(Debug, Clone)]
@@ -34,8 +36,13 @@ pub struct ShopSettings {
     pub stock: Vec<Product>,
     /// Which payments are declined.
     pub decline: DeclineRule,
-    /// Simulated work an order in each service.
-    pub processing_time: Duration,
+    /// Simulated work an order.
+    pub processing_time: ProcessingTime,
+    /// The most orders of a partition that a service works on at the same time.
+    pub concurrency: usize,
+    /// What the services are to their consumer groups across restarts (KIP-345). Without it, each is its service, host and port
+    /// on a Kafka that is not embedded, and nothing on one that ends with them.
+    pub group_instance_id: Option<String>,
     /// The time.
     pub clock: SharedClock,
 }
@@ -49,7 +56,9 @@ impl ShopSettings {
             store: Store::Embedded(service_kit::store::EmbeddedStore::new()),
             stock,
             decline: DeclineRule { above: Money::MAX },
-            processing_time: Duration::ZERO,
+            processing_time: ProcessingTime::default(),
+            concurrency: WorkerConfig::default().concurrency,
+            group_instance_id: None,
             clock: Arc::new(SystemClock),
         }
     }
@@ -166,11 +175,26 @@ impl Shop {
             client,
             store: settings.store,
             clock: settings.clock,
-            processing_time: settings.processing_time,
+            worker: WorkerConfig {
+                concurrency: settings.concurrency,
+                ..WorkerConfig::default()
+            },
         };
         let mut services = Vec::with_capacity(roles.len());
         for (role, port) in roles {
             let listener = listen(*role, SocketAddr::new(host, *port)).await?;
+            let context = Context {
+                worker: WorkerConfig {
+                    processing_time: settings.processing_time.of(*role),
+                    group_instance_id: match &settings.group_instance_id {
+                        Some(id) => Some(Arc::from(id.as_str())),
+                        None if broker.is_some() => None,
+                        None => Some(instance_id(*role, listener.local_addr()?.port())),
+                    },
+                    ..context.worker.clone()
+                },
+                ..context.clone()
+            };
             let application = match role {
                 Role::Order => order_service::build(&context, listener, IdGenerator::random())?,
                 Role::Payment => payment_service::build(&context, listener, settings.decline)?,
@@ -254,6 +278,19 @@ impl Shop {
         }
         outcome
     }
+}
+
+/// A name that a service has again when it is started again at the same place: no other can listen there meanwhile.
+fn instance_id(role: Role, port: u16) -> Arc<str> {
+    let host = gethostname::gethostname();
+    let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let host: String = host
+        .to_string_lossy()
+        .chars()
+        .map(|c| if legal(c) { c } else { '-' })
+        .take(200)
+        .collect();
+    Arc::from(format!("{}-{host}-{port}", role.service()))
 }
 
 async fn listen(role: Role, address: SocketAddr) -> Result<TcpListener, ShopError> {

@@ -12,7 +12,7 @@ use crate::dead_letters::{self, Desk};
 use crate::http::{CheckError, Health, Routes, routes};
 use crate::offsets;
 use crate::store::{Store, StoreError};
-use crate::worker::{Reactions, Worker};
+use crate::worker::{Reactions, Worker, WorkerConfig};
 
 use tokio::net::TcpListener;
 use warp::reply::Response;
@@ -32,8 +32,8 @@ pub struct Context {
     pub store: Store,
     /// The time.
     pub clock: SharedClock,
-    /// Simulated work an order.
-    pub processing_time: Duration,
+    /// How events are worked on.
+    pub worker: WorkerConfig,
 }
 
 /// Why a service could not be built.
@@ -97,7 +97,7 @@ impl Context {
             producer.clone(),
             name,
             reactions,
-            self.processing_time,
+            self.worker.clone(),
         );
         let health = self.health(health);
         let offsets = offsets::route(self.client.admin(), name, topics, worker.membership());

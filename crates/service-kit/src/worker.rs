@@ -1,5 +1,7 @@
 //! The loop of a service: a task a partition, each at its own pace.
 
+mod backlog;
+mod batch;
 mod error;
 mod partition;
 mod route;
@@ -8,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_client::{
-    Client, ConsumerError, ConsumerGroup, GroupConfig, GroupEvent, GroupHandle, OffsetReset,
-    Producer,
+    Client, ConsumerError, ConsumerGroup, GroupConfig, GroupEvent, GroupHandle,
+    GroupMembershipOperation, OffsetReset, Producer,
 };
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -32,6 +34,30 @@ const HEARTBEAT: Duration = Duration::from_secs(2);
 /// fails again at once, like a topic that may not be read, is tried less and less often.
 const REJOIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
+/// How a worker works.
+#[derive(Debug, Clone)]
+pub struct WorkerConfig {
+    /// The most events of a partition that are under way at the same time. Those of one order are handled one after the other,
+    /// whatever this says, and an offset is committed once all before it are done. From 1. Default: 500, a whole batch.
+    pub concurrency: usize,
+    /// Simulated work an event. Default: none.
+    pub processing_time: Duration,
+    /// A name that stays the same when the process restarts, so that it gets its partitions back at once, even after a crash
+    /// (KIP-345). Two processes must not have the same one at the same time: the older is shut out, and its worker ends.
+    /// Default: none, so that a crashed process's partitions are handed out again after 6 s.
+    pub group_instance_id: Option<Arc<str>>,
+}
+
+impl Default for WorkerConfig {
+    fn default() -> Self {
+        Self {
+            concurrency: backlog::BATCH,
+            processing_time: Duration::ZERO,
+            group_instance_id: None,
+        }
+    }
+}
+
 /// Consumes a group's topics and has the reactions handle what arrives.
 #[derive(Debug)]
 pub struct Worker {
@@ -47,6 +73,7 @@ struct Shared {
     reactions: Reactions,
     producer: Producer,
     dead_letters: DeadLetters,
+    concurrency: usize,
     processing_time: Duration,
 }
 
@@ -57,10 +84,11 @@ impl Worker {
         producer: Producer,
         group: &str,
         reactions: Reactions,
-        processing_time: Duration,
+        worker: WorkerConfig,
     ) -> Self {
         let dead_letters = DeadLetters::new(group, producer.clone(), client.admin());
         let mut config = GroupConfig {
+            group_instance_id: worker.group_instance_id,
             session_timeout: SESSION,
             heartbeat_interval: HEARTBEAT,
             // A batch is tried until it is done, however long the store or a leader is away, and each attempt has a bound of
@@ -74,7 +102,8 @@ impl Worker {
             reactions,
             producer,
             dead_letters,
-            processing_time,
+            concurrency: worker.concurrency,
+            processing_time: worker.processing_time,
         };
         Self {
             client,
@@ -126,7 +155,12 @@ impl Worker {
                 event = group.next() => match event {
                     Some(GroupEvent::Assigned(partition)) => {
                         let shared = Arc::clone(&self.shared);
-                        partitions.spawn(async move { partition::work(partition, &shared).await });
+                        partitions.spawn(async move {
+                            match shared.reactions.route(partition.topic()) {
+                                Some(route) => route.work(partition, &shared).await,
+                                None => Err(WorkerError::NoReaction(Arc::clone(partition.topic()))),
+                            }
+                        });
                     }
                     Some(GroupEvent::Error(error)) => break Err(error.into()),
                     None => break Err(WorkerError::GroupEnded),
@@ -142,7 +176,9 @@ impl Worker {
             }
         };
         // Closing revokes the partitions, so their tasks end by themselves; the set is emptied in case they do not.
-        if let Err(error) = group.close(CLOSE).await {
+        // A service that is told to stop may be gone for good, so its partitions are not kept for it.
+        let leave = GroupMembershipOperation::LeaveGroup;
+        if let Err(error) = group.close_with(CLOSE, leave).await {
             tracing::warn!(group = %self.config.group_id, %error, "the group was not left in order");
         }
         partitions.shutdown().await;

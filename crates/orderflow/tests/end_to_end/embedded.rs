@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use kafka_client::{Client, ClientConfig, ProducerConfig, ProducerRecord};
 use orderflow::cli::Role;
+use orderflow::processing::ProcessingTime;
 use orderflow::{Shop, ShopSettings};
 use payment_service::payment::DeclineRule;
 use service_kit::store::{EmbeddedStore, Store};
@@ -56,7 +57,7 @@ async fn orders_that_are_asked_back_end_in_a_right_state() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orders_that_are_asked_back_while_the_services_work_end_in_a_right_state() {
     let shop = Running::start(ShopSettings {
-        processing_time: std::time::Duration::from_millis(20),
+        processing_time: ProcessingTime::each(std::time::Duration::from_millis(20)),
         ..settings()
     })
     .await;
@@ -130,9 +131,10 @@ async fn with_the_store_away_nothing_is_half_done() {
 async fn a_slow_partition_does_not_hold_up_the_others() {
     // With work of this length an order takes three times it when nobody is in its way. Orders of one partition wait for
     // one another; that all partitions work at once shows in the order in which the orders end.
-    let processing_time = std::time::Duration::from_millis(50);
+    let processing_time = ProcessingTime::each(std::time::Duration::from_millis(50));
     let shop = Running::start(ShopSettings {
         processing_time,
+        concurrency: 1,
         ..settings()
     })
     .await;

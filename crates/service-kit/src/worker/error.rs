@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kafka_client::{ConsumerError, ProduceError};
+use kafka_client::{ConsumerError, ProduceError, ResponseError};
 use tokio::task::JoinError;
 
 use crate::dead_letters::DeadLetterError;
@@ -32,9 +32,13 @@ pub enum WorkerError {
 }
 
 impl WorkerError {
-    /// Whether no later attempt of this worker will succeed: its producer is at its end.
+    /// Whether this worker is to end: its producer is at its end, or another process has its group instance id. If it joined
+    /// anew it would shut that one out, and the two would go on like this for ever (KIP-345).
     pub fn is_final(&self) -> bool {
         match self {
+            Self::Consumer(ConsumerError::Group { code, .. }) => {
+                *code == ResponseError::FencedInstanceId
+            }
             Self::Producer(error) => error.is_of_producer(),
             Self::DeadLetter(error) => error.is_of_producer(),
             _ => false,

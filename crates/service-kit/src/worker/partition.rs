@@ -1,224 +1,277 @@
-//! One partition's loop: poll a batch → handle → publish → settle → commit.
+//! One partition's loop: poll → handle → publish → settle → commit.
 //!
-//! Each step is done again until it succeeds, and only then the next begins, so an offset is committed only when all that
-//! came before it is done. A crash in between has the batch handled again by whoever gets the partition.
+//! Reading, the batches and the commit go on side by side. An offset is committed only when all that came before it is done, so a
+//! crash has what was not done handled again by whoever gets the partition.
 
-use std::fmt::Display;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::sync::Arc;
 
-use kafka_client::{ConsumerError, PartitionConsumer, ProduceError, Records};
+use contracts::{Envelope, Event};
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use kafka_client::{
+    ConsumerError, OffsetTracker, PartitionConsumer, PendingCommit, RecordView, Records,
+};
+use tokio::time::Instant;
 
 use super::Shared;
+use super::backlog::{Backlog, Keys};
+use super::batch::{self, BACKOFF, Interruption, Origin, Place, Polled};
 use super::error::WorkerError;
-use super::route::{Batch, Route};
-use crate::dead_letters::{DeadLetterError, Refusal};
-use crate::publish::publish;
-use crate::reaction::ReactionError;
-
-/// Records that are handled together: enough to make a bulk write pay, few enough to be done soon when asked to stop.
-const BATCH: usize = 500;
-/// How often an event is tried whose failure may pass: for about a second and a half. What has not passed by then is for
-/// somebody to look at, while the events behind it go on.
-const ATTEMPTS: u32 = 6;
-/// The first and the longest wait before a step is tried again.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
-
-/// Why what is under way is not done to its end.
-enum Interruption {
-    /// The partition is not ours any more: nothing of what is under way may be committed.
-    TakenAway,
-    GaveUp(WorkerError),
-}
-
-/// Why a batch, or one event of it, will not be handled however often it is tried.
-#[derive(Debug, thiserror::Error)]
-enum Unhandled {
-    #[error(transparent)]
-    Reaction(#[from] ReactionError),
-    #[error("the events that tell of it cannot be published: {0}")]
-    Publish(#[from] ProduceError),
-}
+use crate::reaction::Reaction;
 
 /// Reads a partition until it is revoked or lost.
 ///
 /// # Errors
 ///
 /// [`WorkerError`]: nobody reads the partition any more although this member still has it.
-pub(super) async fn work(
-    mut partition: PartitionConsumer,
+pub(super) async fn work<R: Reaction>(
+    partition: PartitionConsumer,
+    reaction: &R,
     shared: &Shared,
 ) -> Result<(), WorkerError> {
-    let id = partition.topic_partition().clone();
-    let Some(route) = shared.reactions.route(&id.topic) else {
-        return Err(WorkerError::NoReaction(id.topic));
+    let mut lane = Lane {
+        origin: Origin {
+            partition: partition.topic_partition().clone(),
+            taken_away: tokio_util::sync::CancellationToken::new(),
+        },
+        source: Source {
+            partition,
+            not_before: None,
+        },
+        backlog: Backlog::new(shared.concurrency, shared.processing_time),
+        tracker: OffsetTracker::new(),
+        under_way: FuturesUnordered::new(),
+        commit: Commit::default(),
+        reaction,
+        shared,
     };
-    // Simulated work takes its time for each order, so orders are then taken one by one.
-    let batch = if shared.processing_time.is_zero() {
-        BATCH
-    } else {
-        1
-    };
-    loop {
-        let step = match partition.poll(batch).await {
-            Ok(Some(records)) => handle(&partition, &records, &*route, shared).await,
-            Ok(None) => return Ok(()),
-            Err(error) if error.is_lost() => return Ok(()),
-            // It stays so until somebody seeks, and nobody here does.
-            Err(error @ ConsumerError::NoOffset { .. }) => return Err(error.into()),
-            // The position stays, so the same records are fetched again; where there is none yet, it is looked for again.
-            // That holds for a batch that cannot be decoded, too: another replica may have it whole, and to skip records is
-            // for somebody who knows what they are.
-            Err(error) => {
-                tracing::error!(%error, "cannot read the partition");
-                wait(&partition, BACKOFF.1).await
+    match lane.run().await {
+        Ok(()) => Ok(()),
+        Err(Interruption::TakenAway) => {
+            tracing::info!(partition = %lane.origin.partition, "partition taken away, what was under way is left to its next owner");
+            Ok(())
+        }
+        Err(Interruption::GaveUp(error)) => Err(error),
+    }
+}
+
+/// A partition and what is under way of it.
+struct Lane<'a, R: Reaction> {
+    origin: Origin,
+    source: Source,
+    backlog: Backlog<Polled<R::Event>>,
+    /// How far everything is done.
+    tracker: OffsetTracker,
+    under_way: FuturesUnordered<BoxFuture<'a, Ended>>,
+    commit: Commit,
+    reaction: &'a R,
+    shared: &'a Shared,
+}
+
+/// A batch that has come to its end.
+struct Ended {
+    keys: Keys,
+    offsets: Vec<i64>,
+    outcome: Result<(), Interruption>,
+}
+
+/// Where the records come from.
+struct Source {
+    partition: PartitionConsumer,
+    /// After an error: when to try again.
+    not_before: Option<Instant>,
+}
+
+/// The commit that is under way, or why there is none.
+#[derive(Default)]
+struct Commit {
+    pending: Option<(i64, PendingCommit)>,
+    /// After a failure: when to try again, and how long to wait after the next one.
+    again: Option<(Instant, std::time::Duration)>,
+}
+
+impl<R: Reaction> Lane<'_, R> {
+    async fn run(&mut self) -> Result<(), Interruption> {
+        loop {
+            self.begin_batches();
+            self.commit.begin(&self.source.partition, &self.tracker);
+            let room = self.backlog.room();
+            tokio::select! {
+                Some(ended) = self.under_way.next() => self.end(ended)?,
+                committed = self.commit.ended() => self.commit.end(committed, &self.tracker)?,
+                () = until(self.backlog.next_look()) => {}
+                polled = self.source.next(room) => match polled? {
+                    Some(records) => self.take_in(records),
+                    None => break,
+                },
             }
-        };
-        match step {
-            Ok(()) => {}
-            Err(Interruption::TakenAway) => {
-                tracing::info!(partition = %id, "partition taken away, what was under way is left to its next owner");
+        }
+        self.drain().await
+    }
+
+    /// Revoked: what is under way is finished, what was not begun is left to the next owner.
+    async fn drain(&mut self) -> Result<(), Interruption> {
+        self.origin.taken_away.cancel();
+        while let Some(ended) = self.under_way.next().await {
+            match self.end(ended) {
+                // Others may still end well.
+                Err(Interruption::TakenAway) => {}
+                ended => ended?,
+            }
+        }
+        loop {
+            self.commit.begin(&self.source.partition, &self.tracker);
+            if self.commit.pending.is_none() && self.commit.again.is_none() {
                 return Ok(());
             }
-            Err(Interruption::GaveUp(error)) => return Err(error),
+            let committed = self.commit.ended().await;
+            self.commit.end(committed, &self.tracker)?;
+        }
+    }
+
+    fn take_in(&mut self, records: Records) {
+        self.tracker.begin(&records);
+        let records = Arc::new(records);
+        for (at, record) in records.iter().enumerate() {
+            let place = Place {
+                records: Arc::clone(&records),
+                at,
+                offset: record.offset,
+            };
+            let event = decode::<R::Event>(record);
+            let key = event.as_ref().ok().map(|event| event.data.order_id());
+            let works = event.as_ref().is_ok_and(|event| R::is_work(&event.data));
+            self.backlog.add(key, works, Polled { place, event });
+        }
+    }
+
+    fn begin_batches(&mut self) {
+        let now = Instant::now();
+        self.backlog.begin(now);
+        while let Some((keys, polled)) = self.backlog.next_batch(now) {
+            let (reaction, shared, origin) = (self.reaction, self.shared, self.origin.clone());
+            self.under_way.push(Box::pin(async move {
+                let offsets = polled.iter().map(|polled| polled.place.offset).collect();
+                let outcome = batch::handle(reaction, polled, &origin, shared).await;
+                Ended {
+                    keys,
+                    offsets,
+                    outcome,
+                }
+            }));
+            self.backlog.begin(now);
+        }
+    }
+
+    fn end(&mut self, ended: Ended) -> Result<(), Interruption> {
+        self.backlog.end(&ended.keys);
+        ended.outcome?;
+        for offset in ended.offsets {
+            self.tracker.done(offset);
+        }
+        Ok(())
+    }
+}
+
+impl Source {
+    /// The next records, at most `room`; none once the partition is revoked, for which alone it waits while there is no room.
+    async fn next(&mut self, room: usize) -> Result<Option<Records>, Interruption> {
+        if room == 0 {
+            self.partition.revoked().await;
+            return Ok(None);
+        }
+        loop {
+            if let Some(not_before) = self.not_before {
+                tokio::select! {
+                    () = tokio::time::sleep_until(not_before) => self.not_before = None,
+                    () = self.partition.revoked() => return Ok(None),
+                }
+            }
+            match self.partition.poll(room).await {
+                Ok(polled) => return Ok(polled),
+                Err(error) if error.is_lost() => return Err(Interruption::TakenAway),
+                // It stays so until somebody seeks, and nobody here does.
+                Err(error @ ConsumerError::NoOffset { .. }) => {
+                    return Err(Interruption::GaveUp(error.into()));
+                }
+                // The position stays, so the same records are fetched again; where there is none yet, it is looked for again.
+                // That holds for a batch that cannot be decoded, too: another replica may have it whole, and to skip records is
+                // for somebody who knows what they are.
+                Err(error) => {
+                    tracing::error!(%error, "cannot read the partition");
+                    self.not_before = Some(Instant::now() + BACKOFF.1);
+                }
+            }
         }
     }
 }
 
-async fn handle(
-    partition: &PartitionConsumer,
-    records: &Records,
-    route: &dyn Route,
-    shared: &Shared,
-) -> Result<(), Interruption> {
-    let batch = route.decode(records);
-    for (place, error) in batch.poison() {
-        let refusal = Refusal {
-            reason: error.to_string(),
-            attempts: 0,
+impl Commit {
+    /// Commits how far everything is done, unless that is committed or a commit is under way: the next one then says more.
+    fn begin(&mut self, partition: &PartitionConsumer, tracker: &OffsetTracker) {
+        let waits = self.again.is_some_and(|(at, _)| at > Instant::now());
+        if self.pending.is_some() || waits {
+            return;
+        }
+        self.pending = tracker
+            .committable()
+            .map(|offset| (offset, partition.commit_async(offset)));
+    }
+
+    /// How the commit ended that is under way; never where there is none. After a failure it ends when it is time for another.
+    async fn ended(&mut self) -> Option<(i64, Result<(), ConsumerError>)> {
+        match (&mut self.pending, self.again) {
+            (Some((offset, pending)), _) => Some((*offset, pending.await)),
+            (None, Some((at, _))) => {
+                tokio::time::sleep_until(at).await;
+                None
+            }
+            (None, None) => std::future::pending().await,
+        }
+    }
+
+    fn end(
+        &mut self,
+        committed: Option<(i64, Result<(), ConsumerError>)>,
+        tracker: &OffsetTracker,
+    ) -> Result<(), Interruption> {
+        let Some((offset, outcome)) = committed else {
+            return Ok(());
         };
-        put_aside(partition, records, *place, &refusal, shared).await?;
-    }
-    if !shared.processing_time.is_zero() && batch.is_work() {
-        wait(partition, shared.processing_time).await?;
-    }
-    if let Err(error) = react_and_publish(partition, &*batch, None, shared).await? {
-        // One of the events is to blame. Taken one by one it shows, and the others go on.
-        tracing::warn!(error = error.reason, partition = %partition.topic_partition(), "cannot handle a batch, handling its events one by one");
-        for index in 0..batch.len() {
-            if let Err(refusal) = react_and_publish(partition, &*batch, Some(index), shared).await?
-            {
-                put_aside(partition, records, batch.record(index), &refusal, shared).await?;
+        self.pending = None;
+        match outcome {
+            Ok(()) => {
+                tracker.committed(offset);
+                self.again = None;
+                Ok(())
+            }
+            Err(error) if error.is_lost() => Err(Interruption::TakenAway),
+            Err(error @ ConsumerError::CommitBehind { .. }) => {
+                tracing::warn!(%error, "cannot commit");
+                Err(Interruption::GaveUp(error.into()))
+            }
+            Err(error) => {
+                let backoff = self.again.map_or(BACKOFF.0, |(_, backoff)| backoff);
+                tracing::warn!(%error, "cannot commit, trying again");
+                let next = (backoff * 2).min(BACKOFF.1);
+                self.again = Some((Instant::now() + backoff, next));
+                Ok(())
             }
         }
     }
-    let settled = retry(partition, "settle", || batch.settle(), |e| e.is_retriable()).await?;
-    if let Err(error) = settled {
-        // The events are out and the decision holds; what is left behind is cleared by the service's own sweep.
-        tracing::error!(%error, partition = %partition.topic_partition(), "cannot settle a batch");
-    }
-    commit(partition, records.next_offset()).await
 }
 
-/// Handles all events of the batch, or the one at `only`, and publishes what tells of them.
-async fn react_and_publish(
-    partition: &PartitionConsumer,
-    batch: &dyn Batch,
-    only: Option<usize>,
-    shared: &Shared,
-) -> Result<Result<(), Refusal>, Interruption> {
-    let attempts = AtomicU32::new(0);
-    let react = || {
-        attempts.fetch_add(1, Ordering::Relaxed);
-        batch.react(only)
-    };
-    let refused = |error: Unhandled| Refusal {
-        reason: error.to_string(),
-        attempts: attempts.load(Ordering::Relaxed),
-    };
-    let again = |e: &ReactionError| {
-        e.is_of_store() || (e.is_retriable() && attempts.load(Ordering::Relaxed) < ATTEMPTS)
-    };
-    let messages = match retry(partition, "handle", react, again).await? {
-        Ok(messages) => messages,
-        Err(error) => return Ok(Err(refused(error.into()))),
-    };
-    let publish = || publish(&shared.producer, &messages);
-    // What is of neither is of the topic or of the moment: a missing permission may be given.
-    let retriable = |e: &ProduceError| !e.is_of_record() && !e.is_of_producer();
-    match retry(partition, "publish", publish, retriable).await? {
-        Err(error) if error.is_of_producer() => Err(Interruption::GaveUp(error.into())),
-        published => Ok(published.map_err(|error| refused(error.into()))),
+async fn until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant).await,
+        None => std::future::pending().await,
     }
 }
 
-async fn put_aside(
-    partition: &PartitionConsumer,
-    records: &Records,
-    place: usize,
-    refusal: &Refusal,
-    shared: &Shared,
-) -> Result<(), Interruption> {
-    let Some(record) = records.iter().nth(place) else {
-        return Ok(());
-    };
-    let put = || {
-        shared
-            .dead_letters
-            .put(partition.topic(), partition.partition(), record, refusal)
-    };
-    let retriable = |e: &DeadLetterError| !e.is_of_producer();
-    retry(partition, "put a dead letter aside", put, retriable)
-        .await?
-        .map_err(|error| Interruption::GaveUp(error.into()))
-}
-
-async fn commit(partition: &PartitionConsumer, next_offset: i64) -> Result<(), Interruption> {
-    let committed = retry(
-        partition,
-        "commit",
-        || partition.commit(next_offset),
-        |e: &ConsumerError| !e.is_lost() && !matches!(e, ConsumerError::CommitBehind { .. }),
-    );
-    committed.await?.map_err(|error| {
-        tracing::warn!(%error, "cannot commit");
-        if error.is_lost() {
-            Interruption::TakenAway
-        } else {
-            Interruption::GaveUp(error.into())
-        }
-    })
-}
-
-/// Tries a step until it succeeds or fails for good. A partition that is revoked gets no further attempt: its next owner
-/// does the step.
-async fn retry<T, E, F>(
-    partition: &PartitionConsumer,
-    what: &str,
-    mut step: impl FnMut() -> F,
-    retriable: impl Fn(&E) -> bool,
-) -> Result<Result<T, E>, Interruption>
-where
-    E: Display,
-    F: Future<Output = Result<T, E>>,
-{
-    let mut backoff = BACKOFF.0;
-    loop {
-        match step().await {
-            Err(error) if retriable(&error) => {
-                tracing::warn!(%error, partition = %partition.topic_partition(), "cannot {what}, trying again");
-                wait(partition, backoff).await?;
-                backoff = (backoff * 2).min(BACKOFF.1);
-            }
-            done => return Ok(done),
-        }
-    }
-}
-
-/// Waits, or finds that the partition is taken away.
-async fn wait(partition: &PartitionConsumer, time: Duration) -> Result<(), Interruption> {
-    tokio::select! {
-        () = tokio::time::sleep(time) => Ok(()),
-        () = partition.revoked() => Err(Interruption::TakenAway),
-    }
+fn decode<E: Event>(record: RecordView<'_>) -> Result<Envelope<E>, contracts::DecodeError> {
+    let headers = record
+        .headers
+        .filter_map(|header| Some((header.key, header.value?)));
+    Envelope::decode(headers, record.value.unwrap_or_default())
 }

@@ -1,15 +1,16 @@
-//! From a topic's records to the reaction that handles them.
+//! From a topic to the reaction that handles its events.
 
 use std::collections::HashMap;
-use std::pin::Pin;
 use std::sync::Arc;
 
-use contracts::{DecodeError, Envelope, Event, Message};
-use kafka_client::{RecordView, Records};
+use contracts::Event;
+use futures_util::future::BoxFuture;
+use kafka_client::PartitionConsumer;
 
-use crate::reaction::{Reaction, ReactionError};
-
-type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+use super::Shared;
+use super::error::WorkerError;
+use super::partition;
+use crate::reaction::Reaction;
 
 /// What a service reacts to: a reaction for each topic.
 #[derive(Default)]
@@ -53,99 +54,22 @@ impl std::fmt::Debug for Reactions {
 
 /// A reaction without its type.
 pub(super) trait Route: Send + Sync {
-    fn decode(&self, records: &Records) -> Box<dyn Batch + '_>;
-}
-
-/// A decoded batch and the reaction to it.
-pub(super) trait Batch: Send + Sync {
-    /// Records that are not the events that they should be: their place in the batch, and why.
-    fn poison(&self) -> &[(usize, DecodeError)];
-    /// How many events there are.
-    fn len(&self) -> usize;
-    /// Whether there is anything to do for one of the events.
-    fn is_work(&self) -> bool;
-    /// Handles all events, or the one at `only`.
-    fn react(&self, only: Option<usize>) -> BoxFuture<'_, Result<Vec<Message>, ReactionError>>;
-    fn settle(&self) -> BoxFuture<'_, Result<(), ReactionError>>;
-    /// The place in the batch of records of the event at `index`.
-    fn record(&self, index: usize) -> usize;
+    /// Works on a partition of the reaction's topic, until it is taken away.
+    fn work<'a>(
+        &'a self,
+        partition: PartitionConsumer,
+        shared: &'a Shared,
+    ) -> BoxFuture<'a, Result<(), WorkerError>>;
 }
 
 struct Typed<R>(R);
 
-struct TypedBatch<'a, R: Reaction> {
-    reaction: &'a R,
-    events: Vec<Envelope<R::Event>>,
-    places: Vec<usize>,
-    poison: Vec<(usize, DecodeError)>,
-}
-
 impl<R: Reaction> Route for Typed<R> {
-    fn decode(&self, records: &Records) -> Box<dyn Batch + '_> {
-        let mut batch = TypedBatch {
-            reaction: &self.0,
-            events: Vec::with_capacity(records.len()),
-            places: Vec::with_capacity(records.len()),
-            poison: Vec::new(),
-        };
-        for (place, record) in records.iter().enumerate() {
-            match decode(record) {
-                Ok(event) => {
-                    batch.events.push(event);
-                    batch.places.push(place);
-                }
-                Err(error) => batch.poison.push((place, error)),
-            }
-        }
-        Box::new(batch)
-    }
-}
-
-fn decode<E: Event>(record: RecordView<'_>) -> Result<Envelope<E>, DecodeError> {
-    let headers = record
-        .headers
-        .filter_map(|header| Some((header.key, header.value?)));
-    Envelope::decode(headers, record.value.unwrap_or_default())
-}
-
-impl<R: Reaction> Batch for TypedBatch<'_, R> {
-    fn poison(&self) -> &[(usize, DecodeError)] {
-        &self.poison
-    }
-
-    fn len(&self) -> usize {
-        self.events.len()
-    }
-
-    fn is_work(&self) -> bool {
-        self.events.iter().any(|event| R::is_work(&event.data))
-    }
-
-    fn react(&self, only: Option<usize>) -> BoxFuture<'_, Result<Vec<Message>, ReactionError>> {
-        let events = match only {
-            None => &self.events[..],
-            Some(index) => self.events.get(index..=index).unwrap_or_default(),
-        };
-        Box::pin(async move {
-            if events.is_empty() {
-                Ok(Vec::new())
-            } else {
-                self.reaction.react(events).await
-            }
-        })
-    }
-
-    fn settle(&self) -> BoxFuture<'_, Result<(), ReactionError>> {
-        Box::pin(async {
-            if self.events.is_empty() {
-                Ok(())
-            } else {
-                self.reaction.settle(&self.events).await
-            }
-        })
-    }
-
-    fn record(&self, index: usize) -> usize {
-        self.places.get(index).copied().unwrap_or_default()
+    fn work<'a>(
+        &'a self,
+        partition: PartitionConsumer,
+        shared: &'a Shared,
+    ) -> BoxFuture<'a, Result<(), WorkerError>> {
+        Box::pin(partition::work(partition, &self.0, shared))
     }
 }

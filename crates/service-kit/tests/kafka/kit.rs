@@ -120,11 +120,17 @@ impl Bed {
 
     /// Asks for answers of these sizes, for the orders 0, 1, and so on.
     pub(crate) async fn ask(&self, sizes: &[usize]) {
-        let messages: Vec<_> = (0..)
-            .zip(sizes)
+        let numbered: Vec<_> = (0..).zip(sizes.iter().copied()).collect();
+        self.ask_of(&numbered).await;
+    }
+
+    /// Asks for answers, for these orders and of these sizes.
+    pub(crate) async fn ask_of(&self, asked: &[(u16, usize)]) {
+        let messages: Vec<_> = asked
+            .iter()
             .map(|(number, bytes)| {
                 let asked = Asked {
-                    order_id: order(number),
+                    order_id: order(*number),
                     bytes: *bytes,
                 };
                 Envelope::new(asked, None).encode().unwrap()

@@ -7,6 +7,7 @@
     reason = "helpers of tests may fail loudly too"
 )]
 
+mod concurrency;
 mod dead_letters;
 mod kit;
 mod outbox;

@@ -9,7 +9,7 @@ use kafka_broker::{ApiKey, Fault, FaultAction, ResponseError};
 use kafka_client::{Producer, ProducerConfig, ProducerRecord};
 use service_kit::reaction::{Reaction, ReactionError};
 use service_kit::store::StoreError;
-use service_kit::worker::{Reactions, Worker, WorkerError};
+use service_kit::worker::{Reactions, Worker, WorkerConfig, WorkerError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -59,7 +59,7 @@ impl Running {
             producer.clone(),
             GROUP,
             reactions,
-            Duration::ZERO,
+            WorkerConfig::default(),
         );
         let stop = CancellationToken::new();
         let stopped = stop.clone();

@@ -1,0 +1,191 @@
+//! A batch on its way: handle → publish → settle, each step done again until it succeeds.
+
+use std::fmt::Display;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use contracts::{DecodeError, Envelope};
+use kafka_client::{ProduceError, Records, TopicPartition};
+use tokio_util::sync::CancellationToken;
+
+use super::Shared;
+use super::error::WorkerError;
+use crate::dead_letters::{DeadLetterError, Refusal};
+use crate::publish::publish;
+use crate::reaction::{Reaction, ReactionError};
+
+/// How often an event is tried whose failure may pass: for about a second and a half. What has not passed by then is for
+/// somebody to look at, while the events behind it go on.
+const ATTEMPTS: u32 = 6;
+/// The first and the longest wait before a step is tried again.
+pub(super) const BACKOFF: (Duration, Duration) =
+    (Duration::from_millis(50), Duration::from_secs(1));
+
+/// Why what is under way is not done to its end.
+pub(super) enum Interruption {
+    /// The partition is not ours any more: nothing of what is under way may be committed.
+    TakenAway,
+    GaveUp(WorkerError),
+}
+
+/// Why a batch, or one event of it, will not be handled however often it is tried.
+#[derive(Debug, thiserror::Error)]
+enum Unhandled {
+    #[error(transparent)]
+    Reaction(#[from] ReactionError),
+    #[error("the events that tell of it cannot be published: {0}")]
+    Publish(#[from] ProduceError),
+}
+
+/// The partition that a batch is of.
+#[derive(Debug, Clone)]
+pub(super) struct Origin {
+    pub(super) partition: TopicPartition,
+    /// Cancelled once the partition is taken away: then nothing is tried again, for its next owner does that.
+    pub(super) taken_away: CancellationToken,
+}
+
+/// Where a record is: in what was polled, and there at this place.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) records: Arc<Records>,
+    pub(super) at: usize,
+    pub(super) offset: i64,
+}
+
+/// What was polled: an event, or why it is none.
+#[derive(Debug)]
+pub(super) struct Polled<E> {
+    pub(super) place: Place,
+    pub(super) event: Result<Envelope<E>, DecodeError>,
+}
+
+/// Handles these and publishes what tells of them, or puts them aside.
+pub(super) async fn handle<R: Reaction>(
+    reaction: &R,
+    polled: Vec<Polled<R::Event>>,
+    origin: &Origin,
+    shared: &Shared,
+) -> Result<(), Interruption> {
+    let mut events = Vec::with_capacity(polled.len());
+    let mut places = Vec::with_capacity(polled.len());
+    for Polled { place, event } in polled {
+        match event {
+            Ok(event) => {
+                events.push(event);
+                places.push(place);
+            }
+            Err(error) => {
+                let refusal = Refusal {
+                    reason: error.to_string(),
+                    attempts: 0,
+                };
+                put_aside(&place, &refusal, origin, shared).await?;
+            }
+        }
+    }
+    if events.is_empty() {
+        return Ok(());
+    }
+    if let Err(error) = react_and_publish(reaction, &events, origin, shared).await? {
+        // One of the events is to blame. Taken one by one it shows, and the others go on.
+        tracing::warn!(error = error.reason, partition = %origin.partition, "cannot handle a batch, handling its events one by one");
+        for (event, place) in events.chunks(1).zip(&places) {
+            if let Err(refusal) = react_and_publish(reaction, event, origin, shared).await? {
+                put_aside(place, &refusal, origin, shared).await?;
+            }
+        }
+    }
+    let settle = || reaction.settle(&events);
+    if let Err(error) = origin.retry("settle", settle, |e| e.is_retriable()).await? {
+        // The events are out and the decision holds; what is left behind is cleared by the service's own sweep.
+        tracing::error!(%error, partition = %origin.partition, "cannot settle a batch");
+    }
+    Ok(())
+}
+
+/// Handles the events and publishes what tells of them.
+async fn react_and_publish<R: Reaction>(
+    reaction: &R,
+    events: &[Envelope<R::Event>],
+    origin: &Origin,
+    shared: &Shared,
+) -> Result<Result<(), Refusal>, Interruption> {
+    let attempts = AtomicU32::new(0);
+    let react = || {
+        attempts.fetch_add(1, Ordering::Relaxed);
+        reaction.react(events)
+    };
+    let refused = |error: Unhandled| Refusal {
+        reason: error.to_string(),
+        attempts: attempts.load(Ordering::Relaxed),
+    };
+    let again = |e: &ReactionError| {
+        e.is_of_store() || (e.is_retriable() && attempts.load(Ordering::Relaxed) < ATTEMPTS)
+    };
+    let messages = match origin.retry("handle", react, again).await? {
+        Ok(messages) => messages,
+        Err(error) => return Ok(Err(refused(error.into()))),
+    };
+    let publish = || publish(&shared.producer, &messages);
+    // What is of neither is of the topic or of the moment: a missing permission may be given.
+    let retriable = |e: &ProduceError| !e.is_of_record() && !e.is_of_producer();
+    match origin.retry("publish", publish, retriable).await? {
+        Err(error) if error.is_of_producer() => Err(Interruption::GaveUp(error.into())),
+        published => Ok(published.map_err(|error| refused(error.into()))),
+    }
+}
+
+async fn put_aside(
+    place: &Place,
+    refusal: &Refusal,
+    origin: &Origin,
+    shared: &Shared,
+) -> Result<(), Interruption> {
+    let Some(record) = place.records.iter().nth(place.at) else {
+        return Ok(());
+    };
+    let TopicPartition { topic, partition } = &origin.partition;
+    let put = || shared.dead_letters.put(topic, *partition, record, refusal);
+    let retriable = |e: &DeadLetterError| !e.is_of_producer();
+    origin
+        .retry("put a dead letter aside", put, retriable)
+        .await?
+        .map_err(|error| Interruption::GaveUp(error.into()))
+}
+
+impl Origin {
+    /// Tries a step until it succeeds or fails for good. A partition that is revoked gets no further attempt: its next owner
+    /// does the step.
+    pub(super) async fn retry<T, E, F>(
+        &self,
+        what: &str,
+        mut step: impl FnMut() -> F,
+        retriable: impl Fn(&E) -> bool,
+    ) -> Result<Result<T, E>, Interruption>
+    where
+        E: Display,
+        F: Future<Output = Result<T, E>>,
+    {
+        let mut backoff = BACKOFF.0;
+        loop {
+            match step().await {
+                Err(error) if retriable(&error) => {
+                    tracing::warn!(%error, partition = %self.partition, "cannot {what}, trying again");
+                    self.wait(backoff).await?;
+                    backoff = (backoff * 2).min(BACKOFF.1);
+                }
+                done => return Ok(done),
+            }
+        }
+    }
+
+    /// Waits, or finds that the partition is taken away.
+    async fn wait(&self, time: Duration) -> Result<(), Interruption> {
+        tokio::select! {
+            () = tokio::time::sleep(time) => Ok(()),
+            () = self.taken_away.cancelled() => Err(Interruption::TakenAway),
+        }
+    }
+}
