@@ -19,6 +19,9 @@ use warp::{Filter, Rejection, Reply};
 use crate::order::{Cancellation, Facts, Order, Transition};
 use crate::orders::{Orders, Placed};
 
+/// The paths that are answered here.
+pub(crate) const TEMPLATES: [&str; 3] = ["/orders", "/orders/{id}", "/orders/{id}/cancel"];
+
 /// The most lines of an order: the order's event then stays far below Kafka's megabyte.
 const MOST_ITEMS: usize = 1000;
 

@@ -55,6 +55,7 @@ pub fn build(
     let parts = ServiceParts {
         name: names::ORDER_SERVICE,
         api: api::routes(Arc::new(shop)),
+        templates: &api::TEMPLATES,
         reactions,
         producer,
         health: Health::new(names::ORDER_SERVICE),

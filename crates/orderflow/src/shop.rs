@@ -14,6 +14,7 @@ use service_kit::clock::{SharedClock, SystemClock};
 use service_kit::context::{BuildError, Context};
 use service_kit::dead_letters::DeskError;
 use service_kit::ids::IdGenerator;
+use service_kit::metric;
 use service_kit::store::{Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -150,6 +151,7 @@ impl Shop {
         settings: ShopSettings,
         host: IpAddr,
     ) -> Result<Self, ShopError> {
+        metric::install();
         let (broker, bootstrap_servers) = match settings.bootstrap_servers {
             Some(servers) => (None, servers),
             None => {
