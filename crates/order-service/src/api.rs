@@ -12,7 +12,7 @@ use service_kit::http::{
     json_body, ok,
 };
 use service_kit::ids::IdGenerator;
-use service_kit::outbox::Outbox;
+use service_kit::outbox::{Outbox, REDRIVE};
 use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
@@ -20,7 +20,7 @@ use crate::order::{Cancellation, Facts, Order, Transition};
 use crate::orders::{Orders, Placed};
 
 /// The paths that are answered here.
-pub(crate) const TEMPLATES: [&str; 3] = ["/orders", "/orders/{id}", "/orders/{id}/cancel"];
+pub(crate) const TEMPLATES: [&str; 4] = ["/orders", "/orders/{id}", "/orders/{id}/cancel", REDRIVE];
 
 /// The most lines of an order: the order's event then stays far below Kafka's megabyte.
 const MOST_ITEMS: usize = 1000;

@@ -11,6 +11,10 @@
 //! | [`EVENTS`] | counter | `service`, `topic`, `outcome` | events done with; `outcome` is `handled` or `dead_letter` |
 //! | [`BATCH_DURATION`] | histogram, seconds | `service`, `topic` | a batch, from its poll to its commit |
 //! | [`RETRIES`] | counter | `service`, `step` | attempts that failed and are made again |
+//! | [`OUTBOX_BACKLOG`] | gauge | `service` | documents that are not known to be published; each replica tells all of them |
+//! | [`OUTBOX_OLDEST_AGE`] | gauge, seconds | `service` | for how long the first of them has been waiting; 0 if there is none |
+//! | [`OUTBOX_PUBLISHED`] | counter | `service` | documents published from the outbox |
+//! | [`OUTBOX_REDRIVEN`] | counter | `service` | those of them that were found in the store instead of in the queue |
 //!
 //! Histograms have buckets, so that those of several processes can be added up: [`SECONDS`] where the name ends with
 //! `_seconds`, [`BYTES`] where it ends with `_bytes`, [`RECORDS`] where it ends with `_records`.
@@ -21,8 +25,12 @@ mod tests;
 
 use std::time::Duration;
 
-use metrics::{SharedString, Unit, counter, describe_counter, describe_histogram, histogram};
+use metrics::{
+    SharedString, Unit, counter, describe_counter, describe_gauge, describe_histogram, histogram,
+};
 
+#[cfg(test)]
+pub(crate) use exposition::recorder;
 pub(crate) use exposition::route;
 pub use exposition::{install, upkeep};
 
@@ -36,6 +44,14 @@ pub const EVENTS: &str = "orderflow_events_total";
 pub const BATCH_DURATION: &str = "orderflow_batch_duration_seconds";
 /// See the [table](self).
 pub const RETRIES: &str = "orderflow_retries_total";
+/// See the [table](self).
+pub const OUTBOX_BACKLOG: &str = "orderflow_outbox_backlog";
+/// See the [table](self).
+pub const OUTBOX_OLDEST_AGE: &str = "orderflow_outbox_oldest_age_seconds";
+/// See the [table](self).
+pub const OUTBOX_PUBLISHED: &str = "orderflow_outbox_published_total";
+/// See the [table](self).
+pub const OUTBOX_REDRIVEN: &str = "orderflow_outbox_redriven_total";
 
 /// The upper bounds of durations: from half a millisecond, where an embedded store or an idle broker answers, to the ten
 /// seconds after which somebody has given up.
@@ -115,4 +131,18 @@ fn describe() {
         "a batch of events, from its poll to its commit"
     );
     describe_counter!(RETRIES, "attempts of a step that failed and are made again");
+    describe_gauge!(
+        OUTBOX_BACKLOG,
+        "documents that are not known to be published"
+    );
+    describe_gauge!(
+        OUTBOX_OLDEST_AGE,
+        Unit::Seconds,
+        "for how long the first unpublished document has been waiting"
+    );
+    describe_counter!(OUTBOX_PUBLISHED, "documents published from the outbox");
+    describe_counter!(
+        OUTBOX_REDRIVEN,
+        "documents published that were found in the store instead of in the queue"
+    );
 }

@@ -78,7 +78,7 @@ pub(super) fn reply(handle: Option<&PrometheusHandle>) -> Response {
 }
 
 /// A recorder whose histograms have the buckets that their names ask for.
-pub(super) fn recorder() -> Result<PrometheusRecorder, BuildError> {
+pub(crate) fn recorder() -> Result<PrometheusRecorder, BuildError> {
     let suffix = |suffix: &str| Matcher::Suffix(suffix.to_owned());
     let builder = PrometheusBuilder::new()
         .set_buckets_for_metric(suffix("_seconds"), &SECONDS)?
