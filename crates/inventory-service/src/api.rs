@@ -13,6 +13,13 @@ use warp::{Filter, Rejection, Reply};
 use crate::stock::Product;
 use crate::warehouse::Warehouse;
 
+/// The paths that are answered here.
+pub(crate) const TEMPLATES: [&str; 3] = [
+    "/inventory",
+    "/inventory/{product_id}",
+    "/inventory/{product_id}/restock",
+];
+
 /// The body of POST /inventory/{product_id}/restock.
 #[derive(Debug, Deserialize)]
 struct Delivery {

@@ -49,6 +49,7 @@ pub fn build(
     let parts = ServiceParts {
         name: names::INVENTORY_SERVICE,
         api: api::routes(Arc::clone(&warehouse)),
+        templates: &api::TEMPLATES,
         reactions,
         producer: context.producer(),
         health: Health::new(names::INVENTORY_SERVICE),

@@ -12,12 +12,15 @@ use service_kit::http::{
     json_body, ok,
 };
 use service_kit::ids::IdGenerator;
-use service_kit::outbox::Outbox;
+use service_kit::outbox::{Outbox, REDRIVE};
 use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
 use crate::order::{Cancellation, Facts, Order, Transition};
 use crate::orders::{Orders, Placed};
+
+/// The paths that are answered here.
+pub(crate) const TEMPLATES: [&str; 4] = ["/orders", "/orders/{id}", "/orders/{id}/cancel", REDRIVE];
 
 /// The most lines of an order: the order's event then stays far below Kafka's megabyte.
 const MOST_ITEMS: usize = 1000;

@@ -5,16 +5,18 @@ pub mod order;
 pub mod orders;
 pub mod reactions;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
-use contracts::{EncodeError, Envelope, Message, names};
+use contracts::{EncodeError, Envelope, Message, Timestamp, names};
 use service_kit::application::{Application, BoxError};
 use service_kit::context::{BuildError, Context, ServiceParts};
 use service_kit::http::Health;
 use service_kit::ids::IdGenerator;
-use service_kit::outbox::{OutboxDocument, Relay};
+use service_kit::outbox::{self, OutboxDocument, Relay};
 use service_kit::worker::Reactions;
 use tokio::net::TcpListener;
+use warp::Filter;
 
 use api::Shop;
 use order::{Order, UNPUBLISHED};
@@ -35,7 +37,18 @@ pub fn build(
 ) -> Result<Application, BuildError> {
     let orders = Orders::new(&context.store)?;
     let producer = context.producer();
-    let (relay, outbox) = Relay::new(orders.collection().clone(), producer.clone());
+    let (relay, outbox) = Relay::new(
+        names::ORDER_SERVICE,
+        orders.collection().clone(),
+        producer.clone(),
+        Arc::clone(&context.clock),
+    );
+    let told = outbox.clone();
+    // Shown and no reason to be down: orders are taken while Kafka is away, and it is just then that they wait here.
+    let health = Health::new(names::ORDER_SERVICE).tells("outbox", move || {
+        std::future::ready(Ok::<_, Infallible>(told.report()))
+    });
+    let redrive = outbox::route(outbox.clone());
     let reactions = Reactions::new()
         .on(OnPaymentProcessed {
             orders: orders.clone(),
@@ -54,10 +67,11 @@ pub fn build(
     };
     let parts = ServiceParts {
         name: names::ORDER_SERVICE,
-        api: api::routes(Arc::new(shop)),
+        api: api::routes(Arc::new(shop)).or(redrive).unify(),
+        templates: &api::TEMPLATES,
         reactions,
         producer,
-        health: Health::new(names::ORDER_SERVICE),
+        health,
     };
     let application = context.application(listener, parts, move || {
         let orders = orders.clone();
@@ -79,6 +93,14 @@ impl OutboxDocument for Order {
             messages.push(Envelope::new(cancelled, None).encode()?);
         }
         Ok(messages)
+    }
+
+    fn waiting_since(&self) -> Timestamp {
+        match self.cancel_requested_at {
+            // That somebody reacted to it says that it was published; the cancellation is what waits.
+            Some(asked) if self.history.len() > 1 => asked,
+            _ => self.created_at,
+        }
     }
 
     fn mark_published(&mut self, published: &Self) -> bool {

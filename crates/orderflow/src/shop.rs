@@ -14,6 +14,7 @@ use service_kit::clock::{SharedClock, SystemClock};
 use service_kit::context::{BuildError, Context};
 use service_kit::dead_letters::DeskError;
 use service_kit::ids::IdGenerator;
+use service_kit::metric;
 use service_kit::store::{Store, StoreError};
 use service_kit::worker::WorkerConfig;
 use tokio::net::TcpListener;
@@ -159,6 +160,7 @@ impl Shop {
         settings: ShopSettings,
         host: IpAddr,
     ) -> Result<Self, ShopError> {
+        metric::install();
         let (broker, bootstrap_servers) = match settings.bootstrap_servers {
             Some(servers) => (None, servers),
             None => {

@@ -8,6 +8,9 @@ use warp::{Filter, Rejection, Reply};
 
 use crate::payment::Payment;
 
+/// The paths that are answered here.
+pub(crate) const TEMPLATES: [&str; 2] = ["/payments", "/payments/{order_id}"];
+
 pub(crate) fn routes(
     payments: Collection<Payment>,
 ) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync {

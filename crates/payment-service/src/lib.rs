@@ -41,6 +41,7 @@ pub fn build(
     let parts = ServiceParts {
         name: names::PAYMENT_SERVICE,
         api: api::routes(payments.clone()),
+        templates: &api::TEMPLATES,
         reactions,
         producer: context.producer(),
         health: Health::new(names::PAYMENT_SERVICE),

@@ -9,10 +9,10 @@ use tokio_util::sync::CancellationToken;
 use crate::application::{Application, BoxError};
 use crate::clock::SharedClock;
 use crate::dead_letters::{self, Desk};
-use crate::http::{CheckError, Health, Routes, routes};
-use crate::offsets;
+use crate::http::{CheckError, Health, Routes, measured, routes};
 use crate::store::{Store, StoreError};
 use crate::worker::{Reactions, Worker, WorkerConfig};
+use crate::{metric, offsets};
 
 use tokio::net::TcpListener;
 use warp::reply::Response;
@@ -20,6 +20,15 @@ use warp::{Filter, Rejection};
 
 /// How long a stopping service waits for what it has produced.
 const CLOSE: Duration = Duration::from_secs(1);
+/// The templates of the paths that every service has.
+const TEMPLATES: [&str; 6] = [
+    "/health",
+    "/offsets",
+    "/metrics",
+    "/dead-letters",
+    "/dead-letters/{topic}/redrive",
+    "/dead-letters/{topic}/drop",
+];
 /// The first and the longest wait before a start is tried again.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
@@ -53,6 +62,8 @@ pub struct ServiceParts<F> {
     pub name: &'static str,
     /// Its own routes.
     pub api: F,
+    /// The templates of their paths, by which requests are counted: `/orders/{id}`.
+    pub templates: &'static [&'static str],
     /// What it reacts to.
     pub reactions: Reactions,
     /// What it publishes with.
@@ -67,8 +78,8 @@ impl Context {
         self.client.producer(ProducerConfig::default())
     }
 
-    /// The application of a service: its routes with GET /health, GET /offsets and /dead-letters, and its worker, which begins once
-    /// `start` has succeeded. `start` is tried until it does.
+    /// The application of a service: its routes with GET /health, GET /offsets, GET /metrics and /dead-letters, and its worker,
+    /// which begins once `start` has succeeded. `start` is tried until it does.
     ///
     /// # Errors
     ///
@@ -87,10 +98,12 @@ impl Context {
         let ServiceParts {
             name,
             api,
+            templates,
             reactions,
             producer,
             health,
         } = parts;
+        metric::install();
         let topics = reactions.topics();
         let worker = Worker::new(
             self.client.clone(),
@@ -103,7 +116,9 @@ impl Context {
         let offsets = offsets::route(self.client.admin(), name, topics, worker.membership());
         let letters = dead_letters::routes(Desk::new(self.client.clone()), name, producer.clone());
         let own = health.route().or(offsets).unify().or(letters).unify();
-        let routes: Routes = routes(own.or(api).unify());
+        let own = own.or(metric::route()).unify();
+        let templates = TEMPLATES.iter().chain(templates).copied().collect();
+        let routes: Routes = measured(name, templates, routes(own.or(api).unify()));
         let client = self.client.clone();
         let work = move |stop: CancellationToken| async move {
             let started = async {
@@ -123,6 +138,10 @@ impl Context {
             }
         };
         let application = Application::build(name, listener, routes)?;
+        let application = application.with_task("metrics", |stop| async move {
+            metric::upkeep(stop).await;
+            Ok(())
+        });
         Ok(application.with_task("worker", work).with_end(close))
     }
 

@@ -7,6 +7,7 @@
 mod body;
 mod health;
 mod idempotency;
+mod measure;
 mod method;
 mod page;
 mod problem;
@@ -16,6 +17,7 @@ mod serve;
 pub use body::{BODY_LIMIT, json_body};
 pub use health::{CheckError, Health};
 pub use idempotency::{IdempotencyKey, idempotency_key};
+pub(crate) use measure::measured;
 pub use method::{get, post};
 pub use page::{Page, PageRequest, page};
 pub use problem::{FieldError, Problem};

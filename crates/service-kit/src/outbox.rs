@@ -5,18 +5,26 @@
 //! it and publishes again, with the same event id. It looks at its start, after a failure, and once in a while: nobody may
 //! have told it of a document, since whoever stored it never learnt that it did, or died before it could tell.
 
+mod api;
+mod backlog;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use contracts::{EncodeError, Message};
+use contracts::{EncodeError, Message, Timestamp};
 use kafka_client::{ProduceError, Producer};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+pub use api::{REDRIVE, route};
+use backlog::Watch;
+pub use backlog::{Backlog, Report};
+
+use crate::clock::SharedClock;
 use crate::publish::publish;
 use crate::store::{Collection, Document, Filter, Listing, StoreError, Versioned};
 
@@ -43,23 +51,55 @@ pub trait OutboxDocument: Document {
     /// [`EncodeError`].
     fn messages(&self) -> Result<Vec<Message>, EncodeError>;
 
+    /// Since when it waits to be published: how far the outbox is behind is told from it.
+    fn waiting_since(&self) -> Timestamp;
+
     /// Notes that what `published` had to say is published; false if that was known, or if there is more to say by now.
     fn mark_published(&mut self, published: &Self) -> bool;
 }
 
 /// Tells the relay of documents that were just stored.
-#[derive(Debug, Clone)]
-pub struct Outbox<T> {
+#[derive(Debug)]
+pub struct Outbox<T: OutboxDocument> {
     queue: mpsc::Sender<T>,
-    overflow: std::sync::Arc<tokio::sync::Notify>,
+    /// Has the relay publish what the store holds.
+    search_now: Arc<Notify>,
+    watch: Arc<Watch<T>>,
+}
+
+impl<T: OutboxDocument> Clone for Outbox<T> {
+    fn clone(&self) -> Self {
+        Self {
+            queue: self.queue.clone(),
+            search_now: Arc::clone(&self.search_now),
+            watch: Arc::clone(&self.watch),
+        }
+    }
 }
 
 impl<T: OutboxDocument> Outbox<T> {
     /// Has a stored document published soon. Never waits: when the relay cannot keep up it finds the document itself.
     pub fn publish_soon(&self, document: T) {
         if self.queue.try_send(document).is_err() {
-            self.overflow.notify_one();
+            self.search_now.notify_one();
         }
+    }
+
+    /// How far the relay is behind, as its last look found it; none before the first.
+    pub fn report(&self) -> Option<Report> {
+        self.watch.report()
+    }
+
+    /// Looks for what is unpublished, and has the relay publish it at once instead of after the next searches. What is on its
+    /// way in that moment may go out twice, with the same event ids. Returns what was found.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn redrive(&self) -> Result<Backlog, StoreError> {
+        let found = self.watch.look().await?;
+        self.search_now.notify_one();
+        Ok(found)
     }
 }
 
@@ -71,7 +111,8 @@ pub struct Relay<T: OutboxDocument> {
     queue: mpsc::Receiver<T>,
     /// False once every outbox is gone.
     open: bool,
-    overflow: std::sync::Arc<tokio::sync::Notify>,
+    search_now: Arc<Notify>,
+    watch: Arc<Watch<T>>,
     search_interval: Duration,
     /// What the last search in between found.
     found: BTreeSet<T::Id>,
@@ -101,13 +142,20 @@ impl RelayError {
 }
 
 impl<T: OutboxDocument> Relay<T> {
-    /// A relay of this collection, and the outbox that tells it of new documents.
-    pub fn new(collection: Collection<T>, producer: Producer) -> (Self, Outbox<T>) {
+    /// A relay of this service's collection, and the outbox that tells it of new documents.
+    pub fn new(
+        service: &'static str,
+        collection: Collection<T>,
+        producer: Producer,
+        clock: SharedClock,
+    ) -> (Self, Outbox<T>) {
         let (sender, queue) = mpsc::channel(QUEUE);
-        let overflow = std::sync::Arc::new(tokio::sync::Notify::new());
+        let search_now = Arc::new(Notify::new());
+        let watch = Arc::new(Watch::new(service, collection.clone(), clock));
         let outbox = Outbox {
             queue: sender,
-            overflow: std::sync::Arc::clone(&overflow),
+            search_now: Arc::clone(&search_now),
+            watch: Arc::clone(&watch),
         };
         (
             Self {
@@ -115,7 +163,8 @@ impl<T: OutboxDocument> Relay<T> {
                 producer,
                 queue,
                 open: true,
-                overflow,
+                search_now,
+                watch,
                 search_interval: SEARCH,
                 found: BTreeSet::new(),
                 walked: None,
@@ -142,10 +191,14 @@ impl<T: OutboxDocument> Relay<T> {
             stop.cancelled().await;
             tokio::time::sleep(STOP).await;
         };
+        // Beside the publishing, which may wait for Kafka for minutes: just then somebody wants to know.
+        let watch = Arc::clone(&self.watch);
+        let interval = self.search_interval;
         // What is under way is either finished in this time or found again by the next run.
         tokio::select! {
             ended = self.publish_until(&stop) => ended,
             () = overdue => Ok(()),
+            never = watch.run(interval) => match never {},
         }
     }
 
@@ -163,6 +216,9 @@ impl<T: OutboxDocument> Relay<T> {
             };
             match step {
                 Ok(more) => {
+                    if behind && !more {
+                        self.watch.look_soon();
+                    }
                     behind = more;
                     backoff = BACKOFF.0;
                 }
@@ -190,7 +246,7 @@ impl<T: OutboxDocument> Relay<T> {
             biased;
             () = stop.cancelled() => return Ok(false),
             _ = search.tick() => return self.find_left_behind().await,
-            () = self.overflow.notified() => return Ok(true),
+            () = self.search_now.notified() => return Ok(true),
             received = self.queue.recv_many(&mut documents, BATCH), if self.open => {
                 self.open = received > 0;
             }
@@ -224,7 +280,8 @@ impl<T: OutboxDocument> Relay<T> {
             );
         }
         let documents = listing.items.into_iter().map(|found| found.document);
-        self.publish_all(documents.collect()).await?;
+        let published = self.publish_all(documents.collect()).await?;
+        self.watch.redriven(published);
         self.walked = listing.next;
         Ok(self.walked.is_some())
     }
@@ -234,13 +291,15 @@ impl<T: OutboxDocument> Relay<T> {
         self.collection.list(&filter, after, BATCH).await
     }
 
-    /// Publishes the documents and removes the marks of those that could be published.
-    async fn publish_all(&self, mut documents: Vec<T>) -> Result<(), RelayError> {
+    /// Publishes the documents and removes the marks of those that could be published. Returns how many these are.
+    async fn publish_all(&self, mut documents: Vec<T>) -> Result<usize, RelayError> {
         match self.send(&documents).await {
             Err(error) if error.is_of_document() => documents = self.send_each(documents).await?,
             sent => sent?,
         }
-        Ok(self.remove_marks(&documents).await?)
+        self.watch.published(documents.len());
+        self.remove_marks(&documents).await?;
+        Ok(documents.len())
     }
 
     async fn send(&self, documents: &[T]) -> Result<(), RelayError> {

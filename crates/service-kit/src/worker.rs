@@ -70,6 +70,7 @@ pub struct Worker {
 /// What the tasks of all partitions use.
 #[derive(Debug)]
 struct Shared {
+    group: Arc<str>,
     reactions: Reactions,
     producer: Producer,
     dead_letters: DeadLetters,
@@ -99,6 +100,7 @@ impl Worker {
         // What was published before the group first committed is work as well.
         config.consumer.auto_offset_reset = OffsetReset::Earliest;
         let shared = Shared {
+            group: Arc::clone(&config.group_id),
             reactions,
             producer,
             dead_letters,

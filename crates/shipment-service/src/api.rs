@@ -8,6 +8,9 @@ use warp::{Filter, Rejection, Reply};
 
 use crate::shipment::Shipment;
 
+/// The paths that are answered here.
+pub(crate) const TEMPLATES: [&str; 2] = ["/shipments", "/shipments/{order_id}"];
+
 pub(crate) fn routes(
     shipments: Collection<Shipment>,
 ) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync {

@@ -36,6 +36,7 @@ pub fn build(context: &Context, listener: TcpListener) -> Result<Application, Bu
     let parts = ServiceParts {
         name: names::SHIPMENT_SERVICE,
         api: api::routes(shipments.clone()),
+        templates: &api::TEMPLATES,
         reactions,
         producer: context.producer(),
         health: Health::new(names::SHIPMENT_SERVICE),

@@ -236,3 +236,18 @@ fn a_status_that_is_stored_is_not_undone_by_an_old_event() {
     order.advance(&told(PAID));
     assert_eq!(order.status, OrderStatus::Shipped);
 }
+
+#[test]
+fn the_outbox_waits_since_the_order_was_placed_or_asked_back_once_others_had_read_of_it() {
+    use service_kit::outbox::OutboxDocument;
+
+    let asked = Timestamp::from_millis(5_000);
+    let mut order = order();
+    assert_eq!(order.waiting_since(), order.created_at);
+    let mut at_once = order.clone();
+    at_once.cancel(asked);
+    assert_eq!(at_once.waiting_since(), order.created_at);
+    order.advance(&told(PAID));
+    order.cancel(asked);
+    assert_eq!(order.waiting_since(), asked);
+}

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use contracts::Timestamp;
 use kafka_client::{Client, ClientConfig, ProducerConfig, ProducerRecord};
 use orderflow::cli::Role;
 use orderflow::processing::ProcessingTime;
 use orderflow::{Shop, ShopSettings};
 use payment_service::payment::DeclineRule;
+use service_kit::clock::ManualClock;
 use service_kit::store::{EmbeddedStore, Store};
 
 use crate::running::{Running, order};
@@ -76,7 +78,12 @@ async fn two_thousand_orders_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_kafka_away_orders_are_taken_and_go_out_when_it_is_back() {
-    let shop = Shop::on_free_ports(settings()).await.unwrap();
+    let clock = ManualClock::at(Timestamp::from_millis(1_800_000_000_000));
+    let settings = ShopSettings {
+        clock: Arc::new(clock.clone()),
+        ..settings()
+    };
+    let shop = Shop::on_free_ports(settings).await.unwrap();
     let broker = shop.broker().map(Arc::clone).unwrap();
     let shop = Running::run(shop);
     scenarios::an_order_is_shipped(&shop.urls, "P001").await;
@@ -90,12 +97,39 @@ async fn with_kafka_away_orders_are_taken_and_go_out_when_it_is_back() {
     assert_eq!(health["checks"]["kafka"]["status"], "down", "{health}");
     let (status, problem) = shop.urls.get(Role::Order, "/offsets").await;
     assert_eq!(status, 503, "{problem}");
+    clock.advance(60_000);
+    let redrive = || async {
+        let url = shop.urls.url(Role::Order, "/outbox/redrive");
+        let response = shop.urls.http.post(url).send().await.unwrap();
+        assert_eq!(response.status(), 202);
+        response.json::<serde_json::Value>().await.unwrap()
+    };
+    let found = redrive().await;
+    assert_eq!(
+        (&found["backlog"], &found["oldest_age_seconds"]),
+        (&serde_json::json!(20), &serde_json::json!(60.0)),
+        "{found}"
+    );
+    let (status, health) = shop.urls.get(Role::Order, "/health").await;
+    assert_eq!((status.as_u16(), &health["status"]), (200, &"up".into()));
+    let told = &health["checks"]["outbox"];
+    assert_eq!(
+        (&told["status"], &told["detail"]["backlog"]),
+        (&"up".into(), &20.into())
+    );
     broker.start_node(1).await.unwrap();
     for id in placed {
         shop.urls
             .order_when(&id, |status| status == "SHIPPED")
             .await;
     }
+    redrive().await;
+    shop.urls
+        .when(Role::Order, "/health", |health| {
+            let told = &health["checks"]["outbox"]["detail"];
+            told["backlog"] == 0 && told["oldest_age_seconds"] == 0.0
+        })
+        .await;
     shop.stop().await;
 }
 

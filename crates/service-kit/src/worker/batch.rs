@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use contracts::{DecodeError, Envelope};
 use kafka_client::{ProduceError, Records, TopicPartition};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::error::WorkerError;
 use crate::dead_letters::{DeadLetterError, Refusal};
+use crate::metric::{self, Outcome};
 use crate::publish::publish;
 use crate::reaction::{Reaction, ReactionError};
 
@@ -41,6 +43,8 @@ enum Unhandled {
 /// The partition that a batch is of.
 #[derive(Debug, Clone)]
 pub(super) struct Origin {
+    /// The group, which is the service's name.
+    pub(super) group: Arc<str>,
     pub(super) partition: TopicPartition,
     /// Cancelled once the partition is taken away: then nothing is tried again, for its next owner does that.
     pub(super) taken_away: CancellationToken,
@@ -88,11 +92,13 @@ pub(super) async fn handle<R: Reaction>(
     if events.is_empty() {
         return Ok(());
     }
+    let mut handled = events.len() as u64;
     if let Err(error) = react_and_publish(reaction, &events, origin, shared).await? {
         // One of the events is to blame. Taken one by one it shows, and the others go on.
         tracing::warn!(error = error.reason, partition = %origin.partition, "cannot handle a batch, handling its events one by one");
         for (event, place) in events.chunks(1).zip(&places) {
             if let Err(refusal) = react_and_publish(reaction, event, origin, shared).await? {
+                handled -= 1;
                 put_aside(place, &refusal, origin, shared).await?;
             }
         }
@@ -102,6 +108,7 @@ pub(super) async fn handle<R: Reaction>(
         // The events are out and the decision holds; what is left behind is cleared by the service's own sweep.
         tracing::error!(%error, partition = %origin.partition, "cannot settle a batch");
     }
+    origin.count(Outcome::Handled, handled);
     Ok(())
 }
 
@@ -152,15 +159,28 @@ async fn put_aside(
     origin
         .retry("put a dead letter aside", put, retriable)
         .await?
-        .map_err(|error| Interruption::GaveUp(error.into()))
+        .map_err(|error| Interruption::GaveUp(error.into()))?;
+    origin.count(Outcome::DeadLetter, 1);
+    Ok(())
 }
 
 impl Origin {
+    fn count(&self, outcome: Outcome, events: u64) {
+        let topic = Arc::clone(&self.partition.topic);
+        metric::events(Arc::clone(&self.group), topic, outcome, events);
+    }
+
+    /// Notes how long a batch took that was begun then.
+    pub(super) fn took(&self, begun: Instant) {
+        let topic = Arc::clone(&self.partition.topic);
+        metric::batch(Arc::clone(&self.group), topic, begun.elapsed());
+    }
+
     /// Tries a step until it succeeds or fails for good. A partition that is revoked gets no further attempt: its next owner
     /// does the step.
     pub(super) async fn retry<T, E, F>(
         &self,
-        what: &str,
+        what: &'static str,
         mut step: impl FnMut() -> F,
         retriable: impl Fn(&E) -> bool,
     ) -> Result<Result<T, E>, Interruption>
@@ -173,6 +193,7 @@ impl Origin {
             match step().await {
                 Err(error) if retriable(&error) => {
                     tracing::warn!(%error, partition = %self.partition, "cannot {what}, trying again");
+                    metric::retry(Arc::clone(&self.group), what);
                     self.wait(backoff).await?;
                     backoff = (backoff * 2).min(BACKOFF.1);
                 }

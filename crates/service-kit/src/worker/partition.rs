@@ -32,6 +32,7 @@ pub(super) async fn work<R: Reaction>(
 ) -> Result<(), WorkerError> {
     let mut lane = Lane {
         origin: Origin {
+            group: Arc::clone(&shared.group),
             partition: partition.topic_partition().clone(),
             taken_away: tokio_util::sync::CancellationToken::new(),
         },
@@ -154,6 +155,7 @@ impl<R: Reaction> Lane<'_, R> {
             self.under_way.push(Box::pin(async move {
                 let offsets = polled.iter().map(|polled| polled.place.offset).collect();
                 let outcome = batch::handle(reaction, polled, &origin, shared).await;
+                origin.took(now);
                 Ended {
                     keys,
                     offsets,

@@ -1,10 +1,12 @@
 //! Every document that is stored is published, whoever may not have told of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use contracts::{EncodeError, Envelope, Event, Message, OrderId};
+use contracts::{EncodeError, Envelope, Event, Message, OrderId, Timestamp};
 use kafka_client::{ProduceError, Producer, ProducerConfig};
 use serde::{Deserialize, Serialize};
+use service_kit::clock::ManualClock;
 use service_kit::outbox::{Outbox, OutboxDocument, Relay};
 use service_kit::store::{Collection, Document, EmbeddedStore, Index, Store, Value};
 use tokio::task::JoinHandle;
@@ -54,6 +56,10 @@ impl OutboxDocument for Note {
         Ok(vec![Envelope::new(answered, None).encode()?])
     }
 
+    fn waiting_since(&self) -> Timestamp {
+        Timestamp::from_millis(0)
+    }
+
     fn mark_published(&mut self, _: &Self) -> bool {
         std::mem::take(&mut self.unpublished)
     }
@@ -62,6 +68,7 @@ impl OutboxDocument for Note {
 struct Running {
     notes: Collection<Note>,
     outbox: Outbox<Note>,
+    clock: ManualClock,
     producer: Producer,
     stop: CancellationToken,
     task: JoinHandle<Result<(), ProduceError>>,
@@ -69,16 +76,23 @@ struct Running {
 
 impl Running {
     fn start(bed: &Bed) -> Self {
+        Self::searching_every(bed, Duration::from_millis(20))
+    }
+
+    fn searching_every(bed: &Bed, search: Duration) -> Self {
         let store = Store::Embedded(EmbeddedStore::new());
         let notes = store.collection("test").unwrap();
         let producer = bed.client.producer(ProducerConfig::default());
-        let (relay, outbox) = Relay::new(notes.clone(), producer.clone());
-        let relay = relay.with_search_interval(Duration::from_millis(20));
+        let clock = ManualClock::at(Timestamp::from_millis(0));
+        let shared = Arc::new(clock.clone());
+        let (relay, outbox) = Relay::new("test", notes.clone(), producer.clone(), shared);
+        let relay = relay.with_search_interval(search);
         let stop = CancellationToken::new();
         let task = tokio::spawn(relay.run(stop.clone()));
         Self {
             notes,
             outbox,
+            clock,
             producer,
             stop,
             task,
@@ -154,4 +168,48 @@ async fn a_producer_at_its_end_ends_the_relay() {
     relay.outbox.publish_soon(Note::new(0, 1));
     let error = within("ending", relay.task).await.unwrap().unwrap_err();
     assert!(matches!(error, ProduceError::Closed { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn with_kafka_away_the_backlog_and_its_age_grow_and_then_go_to_zero() {
+    let bed = Bed::start().await;
+    let relay = Running::start(&bed);
+    bed.broker.crash_node(1).await.unwrap();
+    let is_behind = |documents, seconds| {
+        let report = relay.outbox.report();
+        async move {
+            report.is_some_and(|report| {
+                let found = report.backlog;
+                (found.documents, found.oldest_age_seconds) == (documents, seconds)
+            })
+        }
+    };
+    for number in 0..3 {
+        relay.store(&Note::new(number, 1)).await;
+    }
+    relay.clock.advance(2_000);
+    until("seeing three", || is_behind(3, 2.0)).await;
+    relay.store(&Note::new(3, 1)).await;
+    relay.clock.advance(60_000);
+    until("seeing four", || is_behind(4, 62.0)).await;
+    bed.broker.start_node(1).await.unwrap();
+    until("catching up", || is_behind(0, 0.0)).await;
+    let report = relay.outbox.report().unwrap();
+    assert!(report.redriven >= 4, "nobody told of them: {report:?}");
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_redrive_does_not_wait_for_the_next_search() {
+    let bed = Bed::start().await;
+    let relay = Running::searching_every(&bed, Duration::from_secs(3600));
+    // Once this is published, the search at the start is over.
+    relay.store(&Note::new(0, 1)).await;
+    relay.outbox.publish_soon(Note::new(0, 1));
+    relay.until_published(0).await;
+    relay.store(&Note::new(1, 1)).await;
+    let found = within("redriving", relay.outbox.redrive()).await.unwrap();
+    assert_eq!(found.documents, 1);
+    relay.until_published(1).await;
+    relay.stop().await;
 }
