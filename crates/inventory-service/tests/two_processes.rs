@@ -115,9 +115,8 @@ async fn the_same_work_at_the_same_time_comes_to_the_same() {
     for round in 0..20 {
         let store = Store::Embedded(EmbeddedStore::new());
         let processes = [(); 3].map(|()| Arc::new(Warehouse::new(&store).unwrap()));
-        let stock = STOCK.map(|(product, pieces)| {
-            Product::new(product.parse().unwrap(), pieces, Money::ZERO)
-        });
+        let stock = STOCK
+            .map(|(product, pieces)| Product::new(product.parse().unwrap(), pieces, Money::ZERO));
         processes[0].seed(stock.to_vec()).await.unwrap();
         let done = Arc::new(AtomicBool::new(false));
         let sweeper = {
