@@ -5,7 +5,7 @@ use std::sync::Arc;
 use contracts::{Money, ProductId, Quantity};
 use serde::{Deserialize, Serialize};
 use service_kit::http::{
-    self, BODY_LIMIT, IdempotencyKey, Page, PageRequest, Problem, json_body, ok,
+    self, BODY_LIMIT, IdempotencyKey, Page, PageRequest, Problem, Segment, json_body, ok,
 };
 use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
@@ -63,10 +63,10 @@ pub(crate) fn routes(
                     .unwrap_or_else(Reply::into_response)
             }
         });
-    let get = warp::path!("inventory" / String)
+    let get = warp::path!("inventory" / Segment)
         .and(http::get())
         .and(http::no_query())
-        .then(move |product_id: String, query| {
+        .then(move |product_id: Segment, query| {
             let warehouse = Arc::clone(&warehouse);
             async move {
                 get(&warehouse, &product_id, query)
@@ -74,12 +74,12 @@ pub(crate) fn routes(
                     .unwrap_or_else(Reply::into_response)
             }
         });
-    let restock = warp::path!("inventory" / String / "restock")
+    let restock = warp::path!("inventory" / Segment / "restock")
         .and(http::post())
         .and(http::no_query())
         .and(http::idempotency_key())
         .and(json_body::<Delivery>(BODY_LIMIT))
-        .then(move |product_id: String, query, key, delivery| {
+        .then(move |product_id: Segment, query, key, delivery| {
             let warehouse = Arc::clone(&deliveries);
             async move {
                 restock(&warehouse, &product_id, query, key, delivery)

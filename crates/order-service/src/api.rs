@@ -8,8 +8,8 @@ use contracts::{
 use serde::{Deserialize, Serialize};
 use service_kit::clock::SharedClock;
 use service_kit::http::{
-    self, BODY_LIMIT, FieldError, IdempotencyKey, Page, PageRequest, Problem, accepted, created,
-    json_body, ok,
+    self, BODY_LIMIT, FieldError, IdempotencyKey, Page, PageRequest, Problem, Segment, accepted,
+    created, json_body, ok,
 };
 use service_kit::ids::IdGenerator;
 use service_kit::outbox::{Outbox, REDRIVE};
@@ -99,20 +99,20 @@ pub(crate) fn routes(
         .then(|shop: Arc<Shop>, page| async move {
             list(&shop, page).await.unwrap_or_else(Reply::into_response)
         });
-    let get = warp::path!("orders" / String)
+    let get = warp::path!("orders" / Segment)
         .and(http::get())
         .and(with_shop.clone())
         .and(http::no_query())
-        .then(|order_id: String, shop: Arc<Shop>, query| async move {
+        .then(|order_id: Segment, shop: Arc<Shop>, query| async move {
             get(&shop, &order_id, query)
                 .await
                 .unwrap_or_else(Reply::into_response)
         });
-    let cancel = warp::path!("orders" / String / "cancel")
+    let cancel = warp::path!("orders" / Segment / "cancel")
         .and(http::post())
         .and(with_shop)
         .and(http::no_query())
-        .then(|order_id: String, shop: Arc<Shop>, query| async move {
+        .then(|order_id: Segment, shop: Arc<Shop>, query| async move {
             cancel(&shop, &order_id, query)
                 .await
                 .unwrap_or_else(Reply::into_response)

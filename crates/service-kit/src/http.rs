@@ -12,6 +12,7 @@ mod method;
 mod page;
 mod problem;
 mod query;
+mod segment;
 mod serve;
 
 pub use body::{BODY_LIMIT, json_body};
@@ -22,6 +23,7 @@ pub use method::{get, post};
 pub use page::{Page, PageRequest, page};
 pub use problem::{FieldError, Problem};
 pub use query::{Query, no_query, query};
+pub use segment::{Segment, SegmentError};
 pub use serve::{Served, serve};
 
 use std::convert::Infallible;

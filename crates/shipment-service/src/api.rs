@@ -1,7 +1,7 @@
 //! GET /shipments and GET /shipments/{order_id}.
 
 use contracts::OrderId;
-use service_kit::http::{self, Page, PageRequest, Problem, ok};
+use service_kit::http::{self, Page, PageRequest, Problem, Segment, ok};
 use service_kit::store::{Collection, Filter as StoreFilter};
 use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
@@ -26,10 +26,10 @@ pub(crate) fn routes(
                     .unwrap_or_else(Reply::into_response)
             }
         });
-    let get = warp::path!("shipments" / String)
+    let get = warp::path!("shipments" / Segment)
         .and(http::get())
         .and(http::no_query())
-        .then(move |order_id: String, query| {
+        .then(move |order_id: Segment, query| {
             let shipments = shipments.clone();
             async move {
                 get(&shipments, &order_id, query)

@@ -209,6 +209,8 @@ async fn unknown_ids_paths_and_methods_are_problems_and_lists_have_pages() {
     shop.urls
         .when(Role::Inventory, "/inventory/C", |_| true)
         .await;
+    let encoded = shop.urls.found(Role::Inventory, "/inventory/%43").await;
+    assert_eq!(encoded["product_id"], "C");
     let first = shop.urls.found(Role::Inventory, "/inventory?limit=2").await;
     assert_eq!(
         (first["items"].as_array().unwrap().len(), &first["next"]),

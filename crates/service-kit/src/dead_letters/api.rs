@@ -9,7 +9,9 @@ use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
 use super::{Desk, DeskError, Letter, SUFFIX};
-use crate::http::{BODY_LIMIT, FieldError, Page, Problem, get, json_body, no_query, ok, post};
+use crate::http::{
+    BODY_LIMIT, FieldError, Page, Problem, Segment, get, json_body, no_query, ok, post,
+};
 
 /// How long somebody who asks over HTTP waits for Kafka.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -110,40 +112,44 @@ pub(crate) fn routes(
                     .unwrap_or_else(Reply::into_response)
             }
         });
-    let redrive = warp::path!("dead-letters" / String / "redrive")
+    let redrive = warp::path!("dead-letters" / Segment / "redrive")
         .and(post())
         .and(no_query())
         .and(json_body::<Which>(BODY_LIMIT))
-        .then(move |topic: String, query, which: Result<Which, Problem>| {
-            let (desk, producer) = (desk.clone(), producer.clone());
-            async move {
-                let work = async {
-                    let topic = own(topic, group)?;
-                    let letters = desk.redrive(&producer, &topic, which?.before()?).await;
-                    Ok(ok(&done(topic, letters)?))
-                };
-                reply(query, REDRIVE, work)
-                    .await
-                    .unwrap_or_else(Reply::into_response)
-            }
-        });
-    let drop_some = warp::path!("dead-letters" / String / "drop")
+        .then(
+            move |topic: Segment, query, which: Result<Which, Problem>| {
+                let (desk, producer) = (desk.clone(), producer.clone());
+                async move {
+                    let work = async {
+                        let topic = own(topic.into(), group)?;
+                        let letters = desk.redrive(&producer, &topic, which?.before()?).await;
+                        Ok(ok(&done(topic, letters)?))
+                    };
+                    reply(query, REDRIVE, work)
+                        .await
+                        .unwrap_or_else(Reply::into_response)
+                }
+            },
+        );
+    let drop_some = warp::path!("dead-letters" / Segment / "drop")
         .and(post())
         .and(no_query())
         .and(json_body::<Which>(BODY_LIMIT))
-        .then(move |topic: String, query, which: Result<Which, Problem>| {
-            let desk = dropping.clone();
-            async move {
-                let work = async {
-                    let topic = own(topic, group)?;
-                    let letters = desk.drop_letters(&topic, which?.before()?).await;
-                    Ok(ok(&done(topic, letters)?))
-                };
-                reply(query, PATIENCE, work)
-                    .await
-                    .unwrap_or_else(Reply::into_response)
-            }
-        });
+        .then(
+            move |topic: Segment, query, which: Result<Which, Problem>| {
+                let desk = dropping.clone();
+                async move {
+                    let work = async {
+                        let topic = own(topic.into(), group)?;
+                        let letters = desk.drop_letters(&topic, which?.before()?).await;
+                        Ok(ok(&done(topic, letters)?))
+                    };
+                    reply(query, PATIENCE, work)
+                        .await
+                        .unwrap_or_else(Reply::into_response)
+                }
+            },
+        );
     list.or(redrive).unify().or(drop_some).unify()
 }
 
