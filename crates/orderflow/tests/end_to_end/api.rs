@@ -347,6 +347,11 @@ async fn a_delivery_fills_up_the_stock() {
         .order_when(&id, |status| status == "SHIPPED")
         .await;
 
+    let (status, problem) = restock(path, Some("monday"), json!({"quantity": 4})).await;
+    assert_eq!(
+        (status, &problem["errors"][0]["field"]),
+        (422, &json!("Idempotency-Key"))
+    );
     let (status, problem) = restock(path, None, json!({"quantity": 0})).await;
     assert_eq!(
         (status, &problem["errors"][0]["field"]),
