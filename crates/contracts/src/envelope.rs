@@ -104,7 +104,7 @@ pub enum DecodeError {
     #[error("value is empty")]
     Empty,
     /// The value is not the JSON of that event.
-    #[error("value is not a {expected}: {reason}")]
+    #[error("value is no {expected}: {reason}")]
     Value {
         /// What it should be.
         expected: &'static str,

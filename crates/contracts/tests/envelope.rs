@@ -110,11 +110,11 @@ fn a_value_that_is_not_the_event_is_told_with_its_place() {
         ("", "value is empty"),
         (
             "{",
-            "value is not a orderflow.order_placed.v1: EOF while parsing an object at line 1 column 1",
+            "value is no orderflow.order_placed.v1: EOF while parsing an object at line 1 column 1",
         ),
         (
             "{}",
-            "value is not a orderflow.order_placed.v1: missing field `order_id` at line 1 column 2",
+            "value is no orderflow.order_placed.v1: missing field `order_id` at line 1 column 2",
         ),
     ] {
         message.value = value.into();

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use contracts::{Money, ProductId, Quantity};
 use serde::{Deserialize, Serialize};
 use service_kit::http::{
-    self, BODY_LIMIT, IdempotencyKey, Page, PageRequest, Problem, json_body, ok,
+    self, BODY_LIMIT, FieldError, IdempotencyKey, Page, PageRequest, Problem, Segment, json_body,
+    ok,
 };
 use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
 use crate::stock::Product;
-use crate::warehouse::Warehouse;
+use crate::warehouse::{Restocked, Warehouse};
 
 /// The paths that are answered here.
 pub(crate) const TEMPLATES: [&str; 3] = [
@@ -63,10 +64,10 @@ pub(crate) fn routes(
                     .unwrap_or_else(Reply::into_response)
             }
         });
-    let get = warp::path!("inventory" / String)
+    let get = warp::path!("inventory" / Segment)
         .and(http::get())
         .and(http::no_query())
-        .then(move |product_id: String, query| {
+        .then(move |product_id: Segment, query| {
             let warehouse = Arc::clone(&warehouse);
             async move {
                 get(&warehouse, &product_id, query)
@@ -74,12 +75,12 @@ pub(crate) fn routes(
                     .unwrap_or_else(Reply::into_response)
             }
         });
-    let restock = warp::path!("inventory" / String / "restock")
+    let restock = warp::path!("inventory" / Segment / "restock")
         .and(http::post())
         .and(http::no_query())
         .and(http::idempotency_key())
         .and(json_body::<Delivery>(BODY_LIMIT))
-        .then(move |product_id: String, query, key, delivery| {
+        .then(move |product_id: Segment, query, key, delivery| {
             let warehouse = Arc::clone(&deliveries);
             async move {
                 restock(&warehouse, &product_id, query, key, delivery)
@@ -124,8 +125,14 @@ async fn restock(
     let unknown = || unknown_product(product_id);
     let id: ProductId = product_id.parse().map_err(|_| unknown())?;
     let key = key.as_ref().map(IdempotencyKey::as_str);
-    let product = warehouse.restock(&id, delivery.quantity, key).await?;
-    Ok(ok(&ProductView::from(product.ok_or_else(unknown)?)))
+    let restocked = warehouse.restock(&id, delivery.quantity, key).await?;
+    match restocked.ok_or_else(unknown)? {
+        Restocked::Counted(product) => Ok(ok(&ProductView::from(product))),
+        Restocked::AnotherOfThisKey => Err(Problem::invalid(vec![FieldError::new(
+            "Idempotency-Key",
+            "belongs to another delivery, which has another quantity",
+        )])),
+    }
 }
 
 fn unknown_product(product_id: &str) -> Problem {

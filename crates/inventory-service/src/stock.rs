@@ -42,12 +42,21 @@ pub struct Product {
     /// Pieces that came later.
     #[serde(default)]
     pub restocked: u64,
-    /// The keys of the latest deliveries that had one, so that none is counted twice.
+    /// The latest deliveries that had a key, so that none is counted twice.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub restock_keys: Vec<String>,
+    pub deliveries: Vec<Delivery>,
     /// Orders whose pieces are out of `quantity` and whose fate is about to be settled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub marks: Vec<Mark>,
+}
+
+/// A delivery that has a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// What the client gave so that the same request is counted once.
+    pub key: String,
+    /// How many pieces came.
+    pub quantity: u64,
 }
 
 /// That an order has its pieces of a product, or has given them back.
@@ -93,7 +102,7 @@ impl Product {
             price,
             initial: quantity,
             restocked: 0,
-            restock_keys: Vec::new(),
+            deliveries: Vec::new(),
             marks: Vec::new(),
         }
     }
@@ -101,17 +110,26 @@ impl Product {
     /// Counts a delivery; false if one with this key was counted before.
     pub fn restock(&mut self, pieces: u64, key: Option<&str>) -> bool {
         if let Some(key) = key {
-            if self.restock_keys.iter().any(|known| known == key) {
+            if self.delivered(key).is_some() {
                 return false;
             }
-            if self.restock_keys.len() == KEYS {
-                self.restock_keys.remove(0);
+            if self.deliveries.len() == KEYS {
+                self.deliveries.remove(0);
             }
-            self.restock_keys.push(key.to_owned());
+            self.deliveries.push(Delivery {
+                key: key.to_owned(),
+                quantity: pieces,
+            });
         }
         self.quantity = self.quantity.saturating_add(pieces);
         self.restocked = self.restocked.saturating_add(pieces);
         true
+    }
+
+    /// How many pieces came with this key; none if it is not known, or not any more.
+    pub fn delivered(&self, key: &str) -> Option<u64> {
+        let known = self.deliveries.iter().find(|known| known.key == key)?;
+        Some(known.quantity)
     }
 
     fn has_mark_of(&self, order: OrderId) -> bool {

@@ -36,6 +36,15 @@ pub struct OrderItems {
     pub items: Vec<Item>,
 }
 
+/// What became of a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Restocked {
+    /// It is counted, now or before: this is the product.
+    Counted(Product),
+    /// Its key belongs to a delivery of another quantity, and nothing was counted.
+    AnotherOfThisKey,
+}
+
 impl Warehouse {
     /// The collections in this store.
     ///
@@ -72,7 +81,7 @@ impl Warehouse {
         Ok(self.products.get(id).await?.map(|found| found.document))
     }
 
-    /// Counts a delivery of a product, once if it has a key; returns the product, or none if there is no such product.
+    /// Counts a delivery of a product, once if it has a key; returns what became of it, or none if there is no such product.
     ///
     /// # Errors
     ///
@@ -82,14 +91,19 @@ impl Warehouse {
         id: &ProductId,
         pieces: Quantity,
         key: Option<&str>,
-    ) -> Result<Option<Product>, StoreError> {
+    ) -> Result<Option<Restocked>, StoreError> {
+        let pieces = u64::from(pieces.get());
         let mut found = self
             .products
-            .change_many([id.clone()], |product| {
-                product.restock(u64::from(pieces.get()), key)
-            })
+            .change_many([id.clone()], |product| product.restock(pieces, key))
             .await?;
-        Ok(found.remove(id))
+        // Whether it was counted now or before, it is this delivery that the product remembers, or another one of the key.
+        Ok(found
+            .remove(id)
+            .map(|product| match key.and_then(|key| product.delivered(key)) {
+                Some(before) if before != pieces => Restocked::AnotherOfThisKey,
+                _ => Restocked::Counted(product),
+            }))
     }
 
     /// Some products in the order of their ids, and where the next list begins.

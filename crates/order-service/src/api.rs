@@ -8,8 +8,8 @@ use contracts::{
 use serde::{Deserialize, Serialize};
 use service_kit::clock::SharedClock;
 use service_kit::http::{
-    self, BODY_LIMIT, FieldError, IdempotencyKey, Page, PageRequest, Problem, accepted, created,
-    json_body, ok,
+    self, BODY_LIMIT, FieldError, IdempotencyKey, Page, PageRequest, Problem, Segment, accepted,
+    created, json_body, ok,
 };
 use service_kit::ids::IdGenerator;
 use service_kit::outbox::{Outbox, REDRIVE};
@@ -99,20 +99,20 @@ pub(crate) fn routes(
         .then(|shop: Arc<Shop>, page| async move {
             list(&shop, page).await.unwrap_or_else(Reply::into_response)
         });
-    let get = warp::path!("orders" / String)
+    let get = warp::path!("orders" / Segment)
         .and(http::get())
         .and(with_shop.clone())
         .and(http::no_query())
-        .then(|order_id: String, shop: Arc<Shop>, query| async move {
+        .then(|order_id: Segment, shop: Arc<Shop>, query| async move {
             get(&shop, &order_id, query)
                 .await
                 .unwrap_or_else(Reply::into_response)
         });
-    let cancel = warp::path!("orders" / String / "cancel")
+    let cancel = warp::path!("orders" / Segment / "cancel")
         .and(http::post())
         .and(with_shop)
         .and(http::no_query())
-        .then(|order_id: String, shop: Arc<Shop>, query| async move {
+        .then(|order_id: Segment, shop: Arc<Shop>, query| async move {
             cancel(&shop, &order_id, query)
                 .await
                 .unwrap_or_else(Reply::into_response)
@@ -168,25 +168,30 @@ async fn place(
 
 /// What the types of the fields do not say by themselves.
 fn check(order: &NewOrder) -> Result<(), Problem> {
-    let invalid =
-        |field: &str, detail: String| Err(Problem::invalid(vec![FieldError::new(field, detail)]));
+    let mut errors = Vec::new();
+    let mut wrong = |field: &str, detail: String| errors.push(FieldError::new(field, detail));
     if order.items.is_empty() {
-        return invalid("items", "must not be empty".to_owned());
+        wrong("items", "must not be empty".to_owned());
     }
     if order.items.len() > MOST_ITEMS {
-        return invalid("items", format!("must have at most {MOST_ITEMS} lines"));
+        wrong("items", format!("must have at most {MOST_ITEMS} lines"));
     }
     match total_of(&order.items) {
-        None => invalid(
+        None => wrong(
             "items",
             format!("must cost at most {} together", Money::MAX),
         ),
-        Some(sum) if sum != order.total_amount => invalid(
+        // Without items there is no right sum either, and it is they that are missing.
+        Some(sum) if sum != order.total_amount && !order.items.is_empty() => wrong(
             "total_amount",
             format!("must be the sum of the items, {sum}"),
         ),
-        Some(_) => Ok(()),
+        Some(_) => {}
     }
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(Problem::invalid(errors))
 }
 
 async fn list(
@@ -245,4 +250,35 @@ async fn get(shop: &Shop, order_id: &str, query: Result<(), Problem>) -> Result<
     let id: OrderId = order_id.parse().map_err(|_| unknown())?;
     let order = shop.orders.get(id).await?.ok_or_else(unknown)?;
     Ok(ok(&OrderView::from(order)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{NewOrder, check};
+
+    /// An order of so many lines of 1.00 each, and this total.
+    fn wrong(lines: usize, price: f64, total: f64) -> Vec<String> {
+        let line = json!({"product_id": "P001", "quantity": 1_000_000, "price": price});
+        let order: NewOrder = serde_json::from_value(json!({
+            "customer_id": "C1",
+            "items": vec![line; lines],
+            "shipping_address": "1 Main Street",
+            "total_amount": total,
+        }))
+        .unwrap();
+        let outcome = check(&order);
+        let errors = outcome.err().map(|problem| problem.errors().to_vec());
+        let errors = errors.unwrap_or_default().into_iter();
+        errors.map(|error| error.field).collect()
+    }
+
+    #[test]
+    fn each_field_that_is_wrong_by_itself_is_named() {
+        assert_eq!(wrong(1, 1.0, 1_000_000.0), Vec::<String>::new());
+        assert_eq!(wrong(1, 1.0, 7.0), ["total_amount"]);
+        assert_eq!(wrong(0, 1.0, 7.0), ["items"]);
+        assert_eq!(wrong(1001, 1.0, 7.0), ["items", "total_amount"]);
+    }
 }

@@ -101,6 +101,9 @@ pub enum ShopError {
         /// Those that there are.
         known: Vec<String>,
     },
+    /// A topic cannot have so many partitions.
+    #[error("--partitions must be at least 1, and not {0}")]
+    Partitions(i32),
     /// The dead letters cannot be had.
     #[error(transparent)]
     DeadLetters(#[from] DeskError),

@@ -1,7 +1,7 @@
 //! GET /payments and GET /payments/{order_id}.
 
 use contracts::OrderId;
-use service_kit::http::{self, Page, PageRequest, Problem, ok};
+use service_kit::http::{self, Page, PageRequest, Problem, Segment, ok};
 use service_kit::store::{Collection, Filter as StoreFilter};
 use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
@@ -26,10 +26,10 @@ pub(crate) fn routes(
                     .unwrap_or_else(Reply::into_response)
             }
         });
-    let get = warp::path!("payments" / String)
+    let get = warp::path!("payments" / Segment)
         .and(http::get())
         .and(http::no_query())
-        .then(move |order_id: String, query| {
+        .then(move |order_id: Segment, query| {
             let payments = payments.clone();
             async move {
                 get(&payments, &order_id, query)

@@ -2,6 +2,7 @@
 
 mod api;
 mod desk;
+mod page;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use parking_lot::Mutex;
 
 pub(crate) use api::routes;
 pub use desk::{Desk, DeskError, Letter, Origin};
+pub use page::{LetterId, LetterIdError};
 
 /// How the name of a topic of dead letters ends.
 const SUFFIX: &str = ".dlq";

@@ -12,6 +12,7 @@ mod method;
 mod page;
 mod problem;
 mod query;
+mod segment;
 mod serve;
 
 pub use body::{BODY_LIMIT, json_body};
@@ -22,6 +23,7 @@ pub use method::{get, post};
 pub use page::{Page, PageRequest, page};
 pub use problem::{FieldError, Problem};
 pub use query::{Query, no_query, query};
+pub use segment::{Segment, SegmentError};
 pub use serve::{Served, serve};
 
 use std::convert::Infallible;
@@ -29,19 +31,40 @@ use std::convert::Infallible;
 use serde::Serialize;
 use warp::http::header::{CONTENT_TYPE, LOCATION};
 use warp::http::{HeaderValue, StatusCode};
+use warp::path::FullPath;
+use warp::reject::{Reject, custom};
 use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
 /// Everything that a service answers.
 pub type Routes = warp::filters::BoxedFilter<(Response,)>;
 
+/// The most bytes of a path. RFC 9110 section 4.1 wants 8,000 at least.
+const LONGEST_PATH: usize = 8 * 1024;
+
+#[derive(Debug)]
+struct TooLong;
+impl Reject for TooLong {}
+
 /// Closes a service's filters: what none of them answers becomes a 404 or 405 problem. The filters tell methods apart by
 /// [`get`] and [`post`], and a path with a slash at its end is the one without.
+///
+/// A path of more than 8 KiB is a 414: it would be repeated in answers and logs. One of 64 KiB is refused by hyper, with no body.
 pub fn routes<F>(filter: F) -> Routes
 where
     F: Filter<Error = Rejection> + Clone + Send + Sync + 'static,
     F::Extract: Reply,
 {
+    let not_too_long = warp::path::full()
+        .and_then(|path: FullPath| async move {
+            if path.as_str().len() <= LONGEST_PATH {
+                Ok(())
+            } else {
+                Err(custom(TooLong))
+            }
+        })
+        .untuple_one();
+    let filter = not_too_long.and(filter);
     filter.recover(recover).map(Reply::into_response).boxed()
 }
 
@@ -86,7 +109,9 @@ fn with_body(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> R
 }
 
 async fn recover(rejection: Rejection) -> Result<Problem, Infallible> {
-    if rejection.is_not_found() {
+    if rejection.find::<TooLong>().is_some() {
+        Ok(Problem::path_too_long(LONGEST_PATH))
+    } else if rejection.is_not_found() {
         Ok(Problem::not_found("nothing is found at this path"))
     } else if let Some(problem) = method::not_allowed(&rejection) {
         Ok(problem)

@@ -126,6 +126,7 @@ async fn every_answer_is_json_and_every_error_a_problem() {
     );
 
     let wrong = GOOD.replace("29.99", "29.999");
+    let long = format!("/things/{}", "x".repeat(8 * 1024));
     let cases = [
         ("POST", "/things", "{", 400, "Bad Request"),
         (
@@ -142,6 +143,8 @@ async fn every_answer_is_json_and_every_error_a_problem() {
             413,
             "Payload Too Large",
         ),
+        ("GET", long.as_str(), "", 414, "URI Too Long"),
+        ("POST", long.as_str(), GOOD, 414, "URI Too Long"),
         ("GET", "/nothing", "", 404, "Not Found"),
         ("GET", "/things/x", "", 404, "Not Found"),
         ("DELETE", "/things", "", 405, "Method Not Allowed"),

@@ -128,7 +128,11 @@ fn what_a_cancelled_order_had_is_put_back_once() {
 fn a_delivery_is_counted_once_if_it_has_a_key() {
     let mut product = Product::new(product_id(0), 5, Money::ZERO);
     assert!(product.restock(3, Some("monday")));
-    assert!(!product.restock(3, Some("monday")));
+    assert!(!product.restock(3, Some("monday")) && !product.restock(4, Some("monday")));
+    assert_eq!(
+        (product.delivered("monday"), product.delivered("tuesday")),
+        (Some(3), None)
+    );
     assert!(product.restock(3, None) && product.restock(3, None));
     assert_eq!(
         (product.quantity, product.initial, product.restocked),
@@ -137,7 +141,7 @@ fn a_delivery_is_counted_once_if_it_has_a_key() {
     for day in 0..KEYS {
         assert!(product.restock(1, Some(&format!("day {day}"))));
     }
-    assert_eq!(product.restock_keys.len(), KEYS);
+    assert_eq!(product.deliveries.len(), KEYS);
 }
 
 proptest! {

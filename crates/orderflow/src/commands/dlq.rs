@@ -1,5 +1,6 @@
 //! Dead letters: looking at them, sending them back, dropping them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use contracts::Timestamp;
@@ -7,7 +8,7 @@ use kafka_client::ProducerConfig;
 use service_kit::dead_letters::{Desk, Letter};
 
 use super::init_log;
-use super::kafka::{client, table};
+use super::kafka::{client, must_be_known, table};
 use crate::cli::{Dlq, Kafka};
 use crate::shop::ShopError;
 
@@ -23,7 +24,7 @@ pub(super) async fn run(action: Dlq) -> Result<(), ShopError> {
             group,
             limit,
             kafka,
-        } => list(&desk(&kafka)?, group.as_deref(), limit).await,
+        } => list(&kafka, group.as_deref(), limit).await,
         Dlq::Show {
             topic,
             offset,
@@ -51,10 +52,24 @@ fn desk(kafka: &Kafka) -> Result<Desk, ShopError> {
     Ok(Desk::new(client(kafka)?))
 }
 
-async fn list(desk: &Desk, group: Option<&str>, limit: usize) -> Result<(), ShopError> {
-    let mut rows = Vec::new();
-    for topic in desk.topics(group).await? {
-        for letter in desk.letters(&topic, limit).await? {
+async fn list(kafka: &Kafka, group: Option<&str>, limit: usize) -> Result<(), ShopError> {
+    let client = client(kafka)?;
+    let desk = Desk::new(client.clone());
+    let topics = desk.topics(group).await?;
+    // Kafka forgets a group that nobody is in any more, and what it put aside is still there.
+    if let (Some(group), true) = (group, topics.is_empty()) {
+        must_be_known(&client.admin(), group).await?;
+    }
+    let (mut rows, mut cut) = (Vec::new(), Vec::new());
+    for topic in topics {
+        // One more than is shown says whether there are others.
+        let letters = desk.letters(&topic, limit.saturating_add(1)).await?;
+        let found = letters.len();
+        let shown = oldest(letters, limit);
+        if shown.len() < found {
+            cut.push(topic.clone());
+        }
+        for letter in shown {
             rows.push([
                 topic.clone(),
                 letter.offset.to_string(),
@@ -62,11 +77,11 @@ async fn list(desk: &Desk, group: Option<&str>, limit: usize) -> Result<(), Shop
                 origin(&letter),
                 letter.attempts.to_string(),
                 text(letter.key.as_deref()),
-                letter.error.chars().take(ERROR).collect(),
+                beginning(&letter.error),
             ]);
         }
     }
-    if rows.is_empty() {
+    if rows.is_empty() && cut.is_empty() {
         println!("there are no dead letters");
         return Ok(());
     }
@@ -74,7 +89,30 @@ async fn list(desk: &Desk, group: Option<&str>, limit: usize) -> Result<(), Shop
         "TOPIC", "OFFSET", "TIME", "ORIGIN", "ATTEMPTS", "KEY", "ERROR",
     ];
     print!("{}", table(head, &rows));
+    for topic in cut {
+        println!("{topic} has more than the oldest {limit}: a larger --limit shows them");
+    }
     Ok(())
+}
+
+/// The first letters of each partition.
+fn oldest(letters: Vec<Letter>, limit: usize) -> Vec<Letter> {
+    let mut seen: BTreeMap<i32, usize> = BTreeMap::new();
+    let mut is_shown = |letter: &Letter| {
+        let number = seen.entry(letter.place.partition).or_default();
+        *number += 1;
+        *number <= limit
+    };
+    let shown = letters.into_iter().filter(|letter| is_shown(letter));
+    shown.collect()
+}
+
+/// The beginning of an error, with an ellipsis where more of it is left out.
+fn beginning(error: &str) -> String {
+    match error.char_indices().nth(ERROR) {
+        Some(_) => error.chars().take(ERROR - 1).chain(['…']).collect(),
+        None => error.to_owned(),
+    }
 }
 
 async fn show(desk: &Desk, topic: &str, offset: i64) -> Result<(), ShopError> {
@@ -140,7 +178,52 @@ fn text(bytes: Option<&[u8]>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::text;
+    use kafka_client::TopicPartition;
+    use service_kit::dead_letters::Letter;
+
+    use super::{ERROR, beginning, oldest, text};
+
+    fn letter(partition: i32, offset: i64) -> Letter {
+        Letter {
+            place: TopicPartition::new("a.b.dlq", partition),
+            offset,
+            timestamp: 0,
+            origin: None,
+            group: String::new(),
+            error: String::new(),
+            attempts: 0,
+            truncated: false,
+            key: None,
+            value: None,
+            headers: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_oldest_of_each_partition_are_shown() {
+        let letters = [(0, 1), (0, 2), (0, 3), (1, 1)].map(|(p, o)| letter(p, o));
+        let shown = |limit| {
+            let shown = oldest(letters.to_vec(), limit).into_iter();
+            shown
+                .map(|l| (l.place.partition, l.offset))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(shown(2), [(0, 1), (0, 2), (1, 1)]);
+        assert_eq!(shown(3).len(), 4);
+        assert_eq!(shown(0), []);
+    }
+
+    #[test]
+    fn an_error_that_is_cut_says_so() {
+        assert_eq!(beginning("short"), "short");
+        let whole = "ß".repeat(ERROR);
+        assert_eq!(beginning(&whole), whole);
+        let cut = beginning(&format!("{whole}!"));
+        assert_eq!(
+            (cut.chars().count(), cut.chars().last()),
+            (ERROR, Some('…'))
+        );
+    }
 
     #[test]
     fn what_is_no_text_is_escaped() {

@@ -57,7 +57,7 @@ fn welcome(shop: &Shop) -> String {
         };
         first.get_or_insert(address);
         lines.push(format!(
-            "  {name:<10} http://{address}/{list}   /health   /offsets"
+            "  {name:<10} http://{address}/{list}   /health   /offsets   /metrics"
         ));
     }
     if let Some(address) = first {

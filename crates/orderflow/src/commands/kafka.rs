@@ -41,6 +41,10 @@ pub(super) fn client(kafka: &Kafka) -> Result<Client, ClientError> {
 
 pub(super) async fn topics(kafka: &Kafka, create: bool, partitions: i32) -> Result<(), ShopError> {
     init_log("warn")?;
+    // Also where nothing is made: it is a mistake, and would otherwise show at another time.
+    if partitions < 1 {
+        return Err(ShopError::Partitions(partitions));
+    }
     let admin = admin(kafka)?;
     if create {
         let wanted = names::TOPICS.map(|topic| NewTopic::new(topic, partitions, -1));
@@ -123,7 +127,7 @@ async fn known_groups(admin: &Admin) -> Result<BTreeSet<String>, ClientError> {
 }
 
 /// Kafka says of any name that it has nothing committed, also of a misspelt one.
-async fn must_be_known(admin: &Admin, group: &str) -> Result<(), ShopError> {
+pub(super) async fn must_be_known(admin: &Admin, group: &str) -> Result<(), ShopError> {
     let known = known_groups(admin).await?;
     if known.contains(group) {
         return Ok(());

@@ -209,6 +209,8 @@ async fn unknown_ids_paths_and_methods_are_problems_and_lists_have_pages() {
     shop.urls
         .when(Role::Inventory, "/inventory/C", |_| true)
         .await;
+    let encoded = shop.urls.found(Role::Inventory, "/inventory/%43").await;
+    assert_eq!(encoded["product_id"], "C");
     let first = shop.urls.found(Role::Inventory, "/inventory?limit=2").await;
     assert_eq!(
         (first["items"].as_array().unwrap().len(), &first["next"]),
@@ -345,6 +347,11 @@ async fn a_delivery_fills_up_the_stock() {
         .order_when(&id, |status| status == "SHIPPED")
         .await;
 
+    let (status, problem) = restock(path, Some("monday"), json!({"quantity": 4})).await;
+    assert_eq!(
+        (status, &problem["errors"][0]["field"]),
+        (422, &json!("Idempotency-Key"))
+    );
     let (status, problem) = restock(path, None, json!({"quantity": 0})).await;
     assert_eq!(
         (status, &problem["errors"][0]["field"]),

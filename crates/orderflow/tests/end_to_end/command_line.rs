@@ -50,7 +50,7 @@ fn two_stores_are_one_too_many() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_offsets_of_a_group_that_is_not_there_are_an_error() {
+async fn the_offsets_and_dead_letters_of_a_group_that_is_not_there_are_an_error() {
     let settings = ShopSettings::embedded(vec![product("P001", 100, 2999)]);
     let shop = Shop::on_free_ports(settings).await.unwrap();
     let servers = shop.bootstrap_servers();
@@ -73,7 +73,32 @@ async fn the_offsets_of_a_group_that_is_not_there_are_an_error() {
         told.contains("nope") && told.contains("payment-service"),
         "{told}"
     );
+    let mut list = orderflow(&[
+        "dlq",
+        "list",
+        "--group",
+        "nope",
+        "--bootstrap-servers",
+        &servers,
+    ]);
+    let told = tokio::task::spawn_blocking(move || refused(&mut list));
+    let told = told.await.unwrap();
+    assert!(
+        told.contains("nope") && told.contains("payment-service"),
+        "{told}"
+    );
     shop.stop().await;
+}
+
+#[test]
+fn a_topic_has_at_least_one_partition() {
+    for arguments in [
+        &["topics", "--partitions=0"][..],
+        &["topics", "--create", "--partitions=-1"],
+    ] {
+        let told = refused(&mut orderflow(arguments));
+        assert!(told.contains("--partitions"), "{told}");
+    }
 }
 
 /// A service that waits for its Kafka, and what it logs.

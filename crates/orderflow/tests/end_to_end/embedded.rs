@@ -239,11 +239,27 @@ async fn what_cannot_be_handled_is_put_aside_and_can_be_sent_back() {
     let client = Client::new(ClientConfig::new(&servers)).unwrap();
     let producer = client.producer(ProducerConfig::default());
     let poison = ProducerRecord::new("order_placed").key(b"k").value(b"{");
-    producer.send(&poison).await.unwrap().await.unwrap();
+    for _ in 0..2 {
+        producer.send(&poison).await.unwrap().await.unwrap();
+    }
 
-    let one = |letters: &serde_json::Value| letters["items"].as_array().unwrap().len() == 1;
-    let letters = shop.urls.when(Role::Payment, "/dead-letters", one).await;
+    let two = |letters: &serde_json::Value| letters["items"].as_array().unwrap().len() == 2;
+    let letters = shop.urls.when(Role::Payment, "/dead-letters", two).await;
+    assert_eq!(letters["next"], serde_json::Value::Null);
     let letter = &letters["items"][0];
+    let first = shop
+        .urls
+        .found(Role::Payment, "/dead-letters?limit=1")
+        .await;
+    assert_eq!(&first["items"], &serde_json::json!([letter]));
+    let path = format!("/dead-letters?after={}", first["next"].as_str().unwrap());
+    let second = shop.urls.found(Role::Payment, &path).await;
+    assert_eq!(&second["items"], &serde_json::json!([letters["items"][1]]));
+    let (status, problem) = shop.urls.get(Role::Payment, "/dead-letters?after=x").await;
+    assert_eq!(
+        (status.as_u16(), &problem["errors"][0]["field"]),
+        (400, &"after".into())
+    );
     assert_eq!(letter["topic"], "order_placed.payment-service.dlq");
     assert_eq!(
         (&letter["origin"]["topic"], &letter["value"]),
@@ -269,12 +285,12 @@ async fn what_cannot_be_handled_is_put_aside_and_can_be_sent_back() {
     };
     let topic = "order_placed.payment-service.dlq";
     let (status, done) = act(topic, "redrive").await;
-    assert_eq!((status, &done["letters"]), (200, &1.into()), "{done}");
-    // It is no better than before, and is put aside again.
-    let again = |letters: &serde_json::Value| letters["items"][0]["offset"] == 1;
+    assert_eq!((status, &done["letters"]), (200, &2.into()), "{done}");
+    // They are no better than before, and are put aside again.
+    let again = |letters: &serde_json::Value| letters["items"][1]["offset"] == 3;
     shop.urls.when(Role::Payment, "/dead-letters", again).await;
     let (status, done) = act(topic, "drop").await;
-    assert_eq!((status, &done["letters"]), (200, &1.into()), "{done}");
+    assert_eq!((status, &done["letters"]), (200, &2.into()), "{done}");
     let none = shop.urls.found(Role::Payment, "/dead-letters").await;
     assert_eq!(none["items"], serde_json::json!([]));
     // Another group's letters are not this service's, and orders are no letters.

@@ -8,15 +8,16 @@ use serde::{Deserialize, Serialize};
 use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
-use super::{Desk, DeskError, Letter, SUFFIX};
-use crate::http::{BODY_LIMIT, FieldError, Page, Problem, get, json_body, no_query, ok, post};
+use super::{Desk, DeskError, Letter, LetterId, SUFFIX};
+use crate::http::{
+    BODY_LIMIT, FieldError, Page, PageRequest, Problem, Segment, get, json_body, no_query, ok,
+    page, post,
+};
 
 /// How long somebody who asks over HTTP waits for Kafka.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Sending back may take longer: what is done stays done, and the answer says so.
 const REDRIVE: Duration = Duration::from_secs(30);
-/// The oldest letters of a topic that are shown.
-const SHOWN: usize = 50;
 
 /// A letter as HTTP tells it.
 #[derive(Debug, Serialize)]
@@ -101,59 +102,63 @@ pub(crate) fn routes(
     let (listing, dropping) = (desk.clone(), desk.clone());
     let list = warp::path!("dead-letters")
         .and(get())
-        .and(no_query())
-        .then(move |query| {
+        .and(page::<LetterId>())
+        .then(move |asked: Result<PageRequest<LetterId>, Problem>| {
             let desk = listing.clone();
             async move {
-                reply(query, PATIENCE, list(&desk, group))
+                let work = async { list(&desk, group, asked?).await };
+                reply(Ok(()), PATIENCE, work)
                     .await
                     .unwrap_or_else(Reply::into_response)
             }
         });
-    let redrive = warp::path!("dead-letters" / String / "redrive")
+    let redrive = warp::path!("dead-letters" / Segment / "redrive")
         .and(post())
         .and(no_query())
         .and(json_body::<Which>(BODY_LIMIT))
-        .then(move |topic: String, query, which: Result<Which, Problem>| {
-            let (desk, producer) = (desk.clone(), producer.clone());
-            async move {
-                let work = async {
-                    let topic = own(topic, group)?;
-                    let letters = desk.redrive(&producer, &topic, which?.before()?).await;
-                    Ok(ok(&done(topic, letters)?))
-                };
-                reply(query, REDRIVE, work)
-                    .await
-                    .unwrap_or_else(Reply::into_response)
-            }
-        });
-    let drop_some = warp::path!("dead-letters" / String / "drop")
+        .then(
+            move |topic: Segment, query, which: Result<Which, Problem>| {
+                let (desk, producer) = (desk.clone(), producer.clone());
+                async move {
+                    let work = async {
+                        let topic = own(topic.into(), group)?;
+                        let letters = desk.redrive(&producer, &topic, which?.before()?).await;
+                        Ok(ok(&done(topic, letters)?))
+                    };
+                    reply(query, REDRIVE, work)
+                        .await
+                        .unwrap_or_else(Reply::into_response)
+                }
+            },
+        );
+    let drop_some = warp::path!("dead-letters" / Segment / "drop")
         .and(post())
         .and(no_query())
         .and(json_body::<Which>(BODY_LIMIT))
-        .then(move |topic: String, query, which: Result<Which, Problem>| {
-            let desk = dropping.clone();
-            async move {
-                let work = async {
-                    let topic = own(topic, group)?;
-                    let letters = desk.drop_letters(&topic, which?.before()?).await;
-                    Ok(ok(&done(topic, letters)?))
-                };
-                reply(query, PATIENCE, work)
-                    .await
-                    .unwrap_or_else(Reply::into_response)
-            }
-        });
+        .then(
+            move |topic: Segment, query, which: Result<Which, Problem>| {
+                let desk = dropping.clone();
+                async move {
+                    let work = async {
+                        let topic = own(topic.into(), group)?;
+                        let letters = desk.drop_letters(&topic, which?.before()?).await;
+                        Ok(ok(&done(topic, letters)?))
+                    };
+                    reply(query, PATIENCE, work)
+                        .await
+                        .unwrap_or_else(Reply::into_response)
+                }
+            },
+        );
     list.or(redrive).unify().or(drop_some).unify()
 }
 
-async fn list(desk: &Desk, group: &str) -> Result<Response, Problem> {
-    let mut items = Vec::new();
-    for topic in desk.topics(Some(group)).await? {
-        let letters = desk.letters(&topic, SHOWN).await?;
-        items.extend(letters.into_iter().map(LetterView::from));
-    }
-    Ok(ok(&Page { items, next: None }))
+async fn list(desk: &Desk, group: &str, asked: PageRequest<LetterId>) -> Result<Response, Problem> {
+    let (letters, next) = desk.page(group, asked.after.as_ref(), asked.limit).await?;
+    Ok(ok(&Page::new(
+        letters.into_iter().map(LetterView::from),
+        next,
+    )))
 }
 
 /// The topic, if its letters are this group's.

@@ -20,6 +20,8 @@ use super::{
 
 /// Letters that are read, sent back and deleted together.
 const BATCH: usize = 500;
+/// Letters that are taken out of the reader's memory at once.
+const POLL: usize = 64;
 /// How long a reader waits for the next records of a topic that has some.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -98,6 +100,23 @@ pub struct Desk {
     admin: Admin,
 }
 
+/// How much is read: it ends with the letter that reaches either.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Most {
+    pub(super) letters: usize,
+    /// Of keys and values.
+    pub(super) bytes: usize,
+}
+
+impl Most {
+    fn letters(letters: usize) -> Self {
+        Self {
+            letters,
+            bytes: usize::MAX,
+        }
+    }
+}
+
 impl Desk {
     /// On this cluster.
     pub fn new(client: Client) -> Self {
@@ -133,7 +152,7 @@ impl Desk {
     pub async fn letters(&self, topic: &str, limit: usize) -> Result<Vec<Letter>, DeskError> {
         let mut letters = Vec::new();
         for (place, start, end) in self.extent(topic).await? {
-            letters.extend(self.read(&place, start, end, limit).await?);
+            letters.extend(self.read(&place, start, end, Most::letters(limit)).await?);
         }
         Ok(letters)
     }
@@ -146,7 +165,9 @@ impl Desk {
     pub async fn letter(&self, topic: &str, offset: i64) -> Result<Option<Letter>, DeskError> {
         for (place, start, end) in self.extent(topic).await? {
             if (start..end).contains(&offset) {
-                let found = self.read(&place, offset, offset + 1, 1).await?;
+                let found = self
+                    .read(&place, offset, offset + 1, Most::letters(1))
+                    .await?;
                 if let Some(letter) = found.into_iter().find(|letter| letter.offset == offset) {
                     return Ok(Some(letter));
                 }
@@ -172,7 +193,7 @@ impl Desk {
         for (place, mut start, end) in self.extent(topic).await? {
             let end = before.map_or(end, |before| before.min(end));
             while start < end {
-                let letters = self.read(&place, start, end, BATCH).await?;
+                let letters = self.read(&place, start, end, Most::letters(BATCH)).await?;
                 let Some(last) = letters.last().map(|letter| letter.offset) else {
                     break;
                 };
@@ -217,7 +238,10 @@ impl Desk {
     }
 
     /// Each partition of a topic of dead letters, and from where to where it has some.
-    async fn extent(&self, topic: &str) -> Result<Vec<(TopicPartition, i64, i64)>, DeskError> {
+    pub(super) async fn extent(
+        &self,
+        topic: &str,
+    ) -> Result<Vec<(TopicPartition, i64, i64)>, DeskError> {
         let unknown = || DeskError::UnknownTopic(topic.to_owned());
         if !topic.ends_with(SUFFIX) || !self.topics(None).await?.iter().any(|t| t == topic) {
             return Err(unknown());
@@ -252,15 +276,15 @@ impl Desk {
         Ok(extent.collect())
     }
 
-    async fn read(
+    pub(super) async fn read(
         &self,
         place: &TopicPartition,
         start: i64,
         end: i64,
-        limit: usize,
+        most: Most,
     ) -> Result<Vec<Letter>, DeskError> {
-        let mut letters = Vec::new();
-        if start >= end || limit == 0 {
+        let (mut letters, mut bytes) = (Vec::new(), 0);
+        if start >= end {
             return Ok(letters);
         }
         let config = ConsumerConfig {
@@ -274,8 +298,12 @@ impl Desk {
             return Ok(letters);
         };
         // Offsets may be missing, so the position tells when the end is reached, and not the last letter.
-        while letters.len() < limit && consumer.position().is_none_or(|next| next < end) {
-            let polled = tokio::time::timeout(PATIENCE, consumer.poll(limit - letters.len()));
+        while letters.len() < most.letters
+            && bytes < most.bytes
+            && consumer.position().is_none_or(|next| next < end)
+        {
+            let room = (most.letters - letters.len()).min(POLL);
+            let polled = tokio::time::timeout(PATIENCE, consumer.poll(room));
             let records = polled
                 .await
                 .map_err(|_| DeskError::TooSlow(place.clone()))??;
@@ -283,7 +311,13 @@ impl Desk {
                 break;
             };
             let wanted = records.iter().filter(|record| record.offset < end);
-            letters.extend(wanted.map(|record| Letter::of(place, record)));
+            for letter in wanted.map(|record| Letter::of(place, record)) {
+                bytes += letter.size();
+                letters.push(letter);
+                if bytes >= most.bytes {
+                    break;
+                }
+            }
         }
         Ok(letters)
     }
@@ -358,6 +392,12 @@ impl Letter {
             value: record.value.map(<[u8]>::to_vec),
             headers: own,
         }
+    }
+
+    /// Bytes of its key and value.
+    pub(super) fn size(&self) -> usize {
+        let of = |part: &Option<Vec<u8>>| part.as_ref().map_or(0, Vec::len);
+        of(&self.key) + of(&self.value)
     }
 
     /// Why it cannot be sent back, if so.

@@ -114,6 +114,14 @@ impl Problem {
         )
     }
 
+    /// 414: the path has more than `limit` bytes.
+    pub fn path_too_long(limit: usize) -> Self {
+        Self::new(
+            StatusCode::URI_TOO_LONG,
+            format!("the path may have at most {limit} bytes"),
+        )
+    }
+
     /// 415, with `Accept`: the body is said to be of another type than JSON.
     pub fn not_json_type(found: &str) -> Self {
         Self::new(
@@ -160,6 +168,7 @@ impl Problem {
             self.status,
             StatusCode::REQUEST_TIMEOUT
                 | StatusCode::PAYLOAD_TOO_LARGE
+                | StatusCode::URI_TOO_LONG
                 | StatusCode::UNSUPPORTED_MEDIA_TYPE
         )
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use contracts::Event;
 use kafka_client::{ProducerConfig, ProducerRecord};
-use service_kit::dead_letters::{Desk, DeskError, Letter, Origin};
+use service_kit::dead_letters::{Desk, DeskError, Letter, LetterId, Origin};
 use service_kit::reaction::ReactionError;
 
 use crate::kit::{Answered, Asked, Bed, order, within};
@@ -135,4 +135,37 @@ async fn other_topics_are_not_touched() {
     }
     let asked = bed.broker.inspect().partition(Asked::TOPIC, 0).unwrap();
     assert_eq!(asked.records, 1);
+}
+
+#[tokio::test]
+async fn letters_come_in_pages_which_large_ones_make_shorter() {
+    let bed = Bed::start().await;
+    let worker = Running::start(&bed, |_| Ok(()));
+    let large = vec![b'x'; 900_000];
+    let values: Vec<&[u8]> = vec![
+        b"one", b"two", &large, &large, &large, &large, &large, &large,
+    ];
+    for value in &values {
+        let record = ProducerRecord::new(Asked::TOPIC).value(value);
+        bed.producer.send(&record).await.unwrap().await.unwrap();
+    }
+    until_committed(&bed, values.len() as i64).await;
+    worker.stop().await;
+    let desk = Desk::new(bed.client.clone());
+    let page = async |after: Option<&LetterId>, limit| {
+        let page = within("reading a page", desk.page(GROUP, after, limit)).await;
+        let (letters, next) = page.unwrap();
+        let offsets: Vec<i64> = letters.iter().map(|letter| letter.offset).collect();
+        (offsets, next)
+    };
+    let (first, next) = page(None, 2).await;
+    assert_eq!(first, [0, 1]);
+    let next = next.unwrap();
+    assert_eq!(next.to_string(), format!("{DEAD_LETTERS}-0@1"));
+    // Five of them come to the 4 MiB.
+    let (large, next) = page(Some(&next), 500).await;
+    assert_eq!(large, [2, 3, 4, 5, 6]);
+    assert_eq!(page(next.as_ref(), 500).await, (vec![7], None));
+    let other = within("reading", desk.page("nobody", None, 2)).await;
+    assert_eq!(other.unwrap(), (Vec::new(), None));
 }
