@@ -4,6 +4,8 @@
 
 pub mod cli;
 mod commands;
+pub mod http;
+pub mod load;
 mod shop;
 pub mod stock;
 
