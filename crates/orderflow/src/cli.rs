@@ -1,5 +1,7 @@
 //! The command line: what can be started, and the settings that each reads from it or from the environment.
 
+mod outside;
+
 use std::net::{IpAddr, SocketAddr};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -9,6 +11,7 @@ use service_kit::worker::WorkerConfig;
 
 use crate::processing::ProcessingTime;
 use crate::stock::Stock;
+pub use outside::{InventoryUrl, Load, OrderUrl};
 
 /// What the exit code says.
 const EXIT_CODES: &str = "\
@@ -68,6 +71,10 @@ pub enum Command {
         #[command(subcommand)]
         action: Dlq,
     },
+    /// Put a shop under load: post orders, follow them to their end, and tell how it went.
+    ///
+    /// Exits with 1 if an order was not accepted or did not come to its end.
+    Load(Load),
     /// Ask a URL and exit with 0 if it answers 200, for images that have no curl.
     Healthcheck {
         /// An http:// URL.

@@ -4,6 +4,7 @@ mod dlq;
 mod everything;
 mod healthcheck;
 mod kafka;
+mod load;
 mod serve;
 
 use std::pin::pin;
@@ -42,6 +43,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, ShopError> {
             kafka::topics(&kafka, create, partitions).await?;
         }
         Some(Command::Dlq { action }) => dlq::run(action).await?,
+        Some(Command::Load(load)) => return load::run(load).await,
         Some(Command::Healthcheck { url }) => return Ok(healthcheck::run(&url).await),
     }
     Ok(ExitCode::SUCCESS)

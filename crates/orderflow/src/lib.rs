@@ -4,6 +4,9 @@
 
 pub mod cli;
 mod commands;
+
+pub mod http;
+pub mod load;
 pub mod processing;
 mod shop;
 pub mod stock;

@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Role;
+use crate::load::LoadError;
 use crate::processing::ProcessingTime;
 
 /// What a shop is told.
@@ -118,6 +119,9 @@ pub enum ShopError {
     /// It was told to stop and did not.
     #[error("told to stop, but not done within {0:?}: what was left was cut off")]
     Late(Duration),
+    /// There was no load.
+    #[error(transparent)]
+    Load(#[from] LoadError),
     /// The store's settings are wrong.
     #[error(transparent)]
     Store(#[from] StoreError),

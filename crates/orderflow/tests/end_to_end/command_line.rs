@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 
+use orderflow::cli::Role;
 use orderflow::{Shop, ShopSettings};
 
 use crate::running::Running;
@@ -99,6 +100,57 @@ fn a_topic_has_at_least_one_partition() {
         let told = refused(&mut orderflow(arguments));
         assert!(told.contains("--partitions"), "{told}");
     }
+}
+
+/// The report as JSON, the exit code 0; and 1 where no order could be placed, with the reason on standard error.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_load_says_how_it_went_by_its_exit_code() {
+    let shop = Running::start(ShopSettings::embedded(vec![product("P001", 5, 100)])).await;
+    let inventory = shop.urls.url(Role::Inventory, "");
+    let load = |orders: String, more: &[&str]| {
+        let mut command = orderflow(&["load", "--orders", "20", "--inventory-url", &inventory]);
+        command
+            .args(["--order-url", &orders, "--follow-for"])
+            .args(more);
+        tokio::task::spawn_blocking(move || command.output().unwrap())
+    };
+    let orders = shop.urls.url(Role::Order, "");
+    let told = load(orders, &["60", "--json", "--seed", "7"])
+        .await
+        .unwrap();
+    assert_eq!(told.status.code(), Some(0), "{told:?}");
+    assert!(
+        told.stderr.is_empty(),
+        "no bar where nobody sees it: {told:?}"
+    );
+    let report: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert_eq!(
+        (&report["accepted"], &report["seed"]),
+        (&20.into(), &7.into()),
+        "{report}"
+    );
+    assert!(
+        report["by_status"]["REFUNDED"].as_u64() > Some(0),
+        "{report}"
+    );
+
+    let nobody = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let told = load(format!("http://{nobody}"), &["0"]).await.unwrap();
+    let stderr = String::from_utf8(told.stderr).unwrap();
+    assert_eq!(told.status.code(), Some(1), "{stderr}");
+    assert!(
+        stderr.contains("20 of 20 orders were not accepted"),
+        "{stderr}"
+    );
+    assert!(
+        String::from_utf8(told.stdout)
+            .unwrap()
+            .contains("accepted           0")
+    );
+    shop.stop().await;
 }
 
 /// A service that waits for its Kafka, and what it logs.

@@ -8,6 +8,7 @@
 mod api;
 mod command_line;
 mod embedded;
+mod load;
 mod metrics;
 mod processes;
 mod real;

@@ -1,0 +1,120 @@
+//! The settings of the commands that look at a shop from outside.
+
+use std::time::Duration;
+
+use clap::Args;
+use contracts::names;
+
+use crate::http::BaseUrl;
+
+/// Where order-service answers.
+#[derive(Debug, Clone, Args)]
+pub struct OrderUrl {
+    /// Where order-service answers.
+    #[arg(long, env = "ORDER_URL", default_value_t = BaseUrl::local(names::ORDER_PORT))]
+    pub order_url: BaseUrl,
+}
+
+/// Where inventory-service answers.
+#[derive(Debug, Clone, Args)]
+pub struct InventoryUrl {
+    /// Where inventory-service answers.
+    #[arg(long, env = "INVENTORY_URL", default_value_t = BaseUrl::local(names::INVENTORY_PORT))]
+    pub inventory_url: BaseUrl,
+}
+
+/// How much load.
+#[derive(Debug, Clone, Args)]
+pub struct Load {
+    /// How many orders.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub orders: u64,
+    /// How many requests are under way at a time.
+    #[arg(long, default_value_t = 50, value_parser = super::at_least_one)]
+    pub concurrency: usize,
+    /// Orders a second, each due at its time whether or not the ones before were answered; without it, as fast as the answers
+    /// come.
+    #[arg(long, value_parser = above_zero)]
+    pub rate: Option<f64>,
+    /// The same seed gives the same orders of the same products; without it, others each time.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// How many of a hundred orders are asked back at once.
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=100))]
+    pub cancel: u8,
+    /// First deliver to the inventory what the orders want.
+    #[arg(long)]
+    pub restock: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    /// How long orders are followed after the last was posted, and a request that got no answer is sent again.
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    pub follow_for: Duration,
+    /// Where order-service answers.
+    #[command(flatten)]
+    pub order: OrderUrl,
+    /// Where inventory-service answers.
+    #[command(flatten)]
+    pub inventory: InventoryUrl,
+}
+
+fn above_zero(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number > 0.0 && number.is_finite() => Ok(number),
+        Ok(_) => Err("must be above 0".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    /// A day: beyond it, somebody meant milliseconds.
+    const MOST: u64 = 24 * 60 * 60;
+    match text.parse() {
+        Ok(seconds) if seconds <= MOST => Ok(Duration::from_secs(seconds)),
+        Ok(_) => Err(format!("must be at most {MOST} seconds")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use crate::cli::{Cli, Command};
+
+    fn load(arguments: &[&str]) -> Result<super::Load, clap::Error> {
+        let all = ["orderflow", "load"].iter().chain(arguments);
+        match Cli::try_parse_from(all)?.command {
+            Some(Command::Load(load)) => Ok(load),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_as_a_load_is_refused() {
+        for slip in [
+            &[][..],
+            &["--orders", "0"],
+            &["--orders", "1", "--concurrency", "0"],
+            &["--orders", "1", "--rate", "0"],
+            &["--orders", "1", "--rate", "NaN"],
+            &["--orders", "1", "--cancel", "101"],
+            &["--orders", "1", "--follow-for", "1s"],
+            &["--orders", "1", "--follow-for", "60000000"],
+            &["--orders", "1", "--order-url", "127.0.0.1:8001"],
+        ] {
+            assert!(load(slip).is_err(), "{slip:?}");
+        }
+    }
+
+    #[test]
+    fn without_more_it_is_the_ports_of_this_machine() {
+        let load = load(&["--orders", "10"]).unwrap();
+        let defaults = crate::load::LoadSettings::local(10);
+        assert_eq!(load.order.order_url, defaults.order_url);
+        assert_eq!(load.inventory.inventory_url, defaults.inventory_url);
+        assert_eq!(load.concurrency, defaults.concurrency);
+        assert_eq!(load.follow_for, defaults.follow_for);
+    }
+}
