@@ -8,6 +8,7 @@ pub mod http;
 pub mod load;
 mod shop;
 pub mod stock;
+pub mod verify;
 
 pub use commands::run;
 pub use shop::{Shop, ShopError, ShopSettings};

@@ -13,3 +13,4 @@ mod processes;
 mod real;
 mod running;
 mod scenarios;
+mod verify;
