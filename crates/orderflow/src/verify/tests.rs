@@ -86,86 +86,94 @@ fn event(n: u8, told: Told) -> EventFact {
     }
 }
 
-/// An order of each way.
-fn right() -> Facts {
+type Way = (
+    u8,
+    &'static [OrderStatus],
+    PaymentStatus,
+    Option<ShipmentStatus>,
+    &'static [Told],
+);
+
+const STOPPED: Option<ShipmentStatus> = Some(ShipmentStatus::Cancelled);
+
+/// An order of each way: its history, its payment and its shipment, and its events besides the first.
+const WAYS: [Way; 8] = {
     use OrderStatus::{Cancelled, Declined, Paid, Pending, Refunded, Rejected, Reserved, Shipped};
     use PaymentStatus as P;
-    use ShipmentStatus as S;
     use Told as T;
+    let shipped = Some(ShipmentStatus::Shipped);
+    [
+        (
+            SHIPPED,
+            &[Pending, Paid, Reserved, Shipped],
+            P::Completed,
+            shipped,
+            &[T::Paid, T::Taken, T::Packed, T::Shipped],
+        ),
+        (
+            DECLINED,
+            &[Pending, Declined],
+            P::Declined,
+            None,
+            &[T::Declined],
+        ),
+        (
+            DECLINED_ASKED_BACK,
+            &[Pending, Declined],
+            P::Declined,
+            STOPPED,
+            &[T::AskedBack, T::Declined, T::Stopped, T::Released],
+        ),
+        (
+            REFUNDED,
+            &[Pending, Paid, Rejected, Refunded],
+            P::Refunded,
+            None,
+            &[T::Paid, T::Rejected, T::Refunded],
+        ),
+        (
+            REFUNDED_ASKED_BACK,
+            &[Pending, Paid, Rejected, Refunded],
+            P::Refunded,
+            STOPPED,
+            &[T::AskedBack, T::Paid, T::Rejected, T::Stopped, T::Refunded],
+        ),
+        (
+            CALLED_OFF,
+            &[Pending, Cancelled],
+            P::Cancelled,
+            STOPPED,
+            &[T::AskedBack, T::Stopped, T::Released, T::CalledOff],
+        ),
+        (
+            CANCELLED_PAID,
+            &[Pending, Paid, Cancelled],
+            P::Refunded,
+            STOPPED,
+            &[T::AskedBack, T::Paid, T::Stopped, T::Released, T::Refunded],
+        ),
+        (
+            CANCELLED_RESERVED,
+            &[Pending, Paid, Reserved, Cancelled],
+            P::Refunded,
+            STOPPED,
+            &[
+                T::AskedBack,
+                T::Paid,
+                T::Taken,
+                T::Stopped,
+                T::Released,
+                T::Refunded,
+            ],
+        ),
+    ]
+};
+
+fn right() -> Facts {
     let mut facts = Facts::default();
-    let stopped = Some(S::Cancelled);
-    let f = &mut facts;
-    put(
-        f,
-        SHIPPED,
-        &[Pending, Paid, Reserved, Shipped],
-        P::Completed,
-        Some(S::Shipped),
-        &[T::Paid, T::Taken, T::Packed, T::Shipped],
-    );
-    put(
-        f,
-        DECLINED,
-        &[Pending, Declined],
-        P::Declined,
-        None,
-        &[T::Declined],
-    );
-    put(
-        f,
-        DECLINED_ASKED_BACK,
-        &[Pending, Declined],
-        P::Declined,
-        stopped,
-        &[T::AskedBack, T::Declined, T::Stopped, T::Released],
-    );
-    put(
-        f,
-        REFUNDED,
-        &[Pending, Paid, Rejected, Refunded],
-        P::Refunded,
-        None,
-        &[T::Paid, T::Rejected, T::Refunded],
-    );
-    put(
-        f,
-        REFUNDED_ASKED_BACK,
-        &[Pending, Paid, Rejected, Refunded],
-        P::Refunded,
-        stopped,
-        &[T::AskedBack, T::Paid, T::Rejected, T::Stopped, T::Refunded],
-    );
-    put(
-        f,
-        CALLED_OFF,
-        &[Pending, Cancelled],
-        P::Cancelled,
-        stopped,
-        &[T::AskedBack, T::Stopped, T::Released, T::CalledOff],
-    );
-    put(
-        f,
-        CANCELLED_PAID,
-        &[Pending, Paid, Cancelled],
-        P::Refunded,
-        stopped,
-        &[T::AskedBack, T::Paid, T::Stopped, T::Released, T::Refunded],
-    );
-    put(
-        f,
-        CANCELLED_RESERVED,
-        &[Pending, Paid, Reserved, Cancelled],
-        P::Refunded,
-        stopped,
-        &[
-            T::AskedBack,
-            T::Paid,
-            T::Taken,
-            T::Stopped,
-            T::Released,
-            T::Refunded,
-        ],
-    );
+    for (n, history, payment, shipment, events) in WAYS {
+        put(&mut facts, n, history, payment, shipment, events);
+    }
     let (initial, restocked) = (10, 5);
     // The two pieces of the one order that was shipped.
     let stock = ProductFact {

@@ -1,17 +1,19 @@
 //! What `verify` finds in a shop: nothing where all is well, and what was broken.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::{OrderStatus, names};
+use kafka_broker::{Broker, BrokerConfig};
 use kafka_client::{Client, ClientConfig, ProducerConfig, ProducerRecord};
 use orderflow::cli::Role;
-use orderflow::load::LoadSettings;
+use orderflow::load::{self, LoadSettings};
 use orderflow::verify::{Progress, Verified, VerifySettings, run};
 use orderflow::{Shop, ShopSettings};
 use payment_service::payment::{DATABASE, DeclineRule, Payment};
 use service_kit::store::{EmbeddedStore, Store};
 
-use crate::load::{load, settings};
+use crate::load::{load as load_all, settings};
 use crate::running::{PATIENCE, Running, Urls};
 use crate::scenarios::product;
 
@@ -43,7 +45,7 @@ async fn after_a_load_with_cancellations_and_too_little_stock_nothing_is_broken(
     .unwrap();
     let servers = shop.bootstrap_servers();
     let shop = Running::run(shop);
-    let report = load(&LoadSettings {
+    let report = load_all(&LoadSettings {
         cancel_percent: 30,
         ..settings(&shop.urls, 1200)
     })
@@ -73,7 +75,7 @@ async fn what_was_broken_is_found() {
     .unwrap();
     let servers = shop.bootstrap_servers();
     let shop = Running::run(shop);
-    load(&settings(&shop.urls, 20)).await;
+    load_all(&settings(&shop.urls, 20)).await;
     let verified = verify(&shop.urls, &servers, PATIENCE).await;
     assert_eq!(verified.violations, [], "{verified}");
     assert_eq!(verified.by_status.get(&OrderStatus::Shipped), Some(&20));
@@ -102,4 +104,49 @@ async fn what_was_broken_is_found() {
     }
     assert_eq!(verified.unreadable, 1);
     shop.stop().await;
+}
+
+/// Whatever a shop is in the midst of when it stops, its next run takes up; and a customer who asks again has ordered once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_load_goes_on_while_the_shop_is_started_again() {
+    let broker = Broker::start(BrokerConfig::default()).await.unwrap();
+    let servers = broker.bootstrap_servers();
+    let shop_settings = ShopSettings {
+        bootstrap_servers: Some(servers.clone()),
+        ..ShopSettings::embedded(vec![product("P001", 1000, 100), product("P002", 9, 200)])
+    };
+    let shop = Shop::on_free_ports(shop_settings.clone()).await.unwrap();
+    let ports: Vec<_> = shop
+        .addresses()
+        .map(|(role, at)| (role, at.port()))
+        .collect();
+    let shop = Running::run(shop);
+
+    let progress = Arc::new(orderflow::load::Progress::default());
+    let load_settings = LoadSettings {
+        cancel_percent: 10,
+        ..settings(&shop.urls, 2000)
+    };
+    let watched = Arc::clone(&progress);
+    let loading = tokio::spawn(async move { load::run(&load_settings, &watched).await });
+    let mut look = tokio::time::interval(Duration::from_millis(1));
+    let under_way = async {
+        while progress.accepted() < 100 {
+            look.tick().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, under_way).await.unwrap();
+    shop.stop().await;
+    let host = std::net::Ipv4Addr::LOCALHOST.into();
+    let shop = Running::run(Shop::build(&ports, shop_settings, host).await.unwrap());
+
+    let report = loading.await.unwrap().unwrap();
+    assert_eq!(report.complaints(), [] as [&str; 0], "{report}");
+    assert_eq!(report.accepted, 2000, "{report}");
+    assert_ne!(report.retries, 0, "{report}");
+    let verified = verify(&shop.urls, &servers, PATIENCE).await;
+    assert_eq!(verified.violations, [], "{verified}");
+    assert_eq!(verified.orders, 2000, "{verified}");
+    shop.stop().await;
+    broker.stop().await;
 }
