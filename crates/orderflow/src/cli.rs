@@ -11,7 +11,7 @@ use service_kit::worker::WorkerConfig;
 
 use crate::processing::ProcessingTime;
 use crate::stock::Stock;
-pub use outside::{InventoryUrl, Load, OrderUrl};
+pub use outside::{InventoryUrl, Load, OrderUrl, Verify};
 
 /// What the exit code says.
 const EXIT_CODES: &str = "\
@@ -75,6 +75,10 @@ pub enum Command {
     ///
     /// Exits with 1 if an order was not accepted or did not come to its end.
     Load(Load),
+    /// Check that services and topics agree on every order, and that the stock adds up.
+    ///
+    /// Exits with 1 and says what is not so, if something is not.
+    Verify(Verify),
     /// Ask a URL and exit with 0 if it answers 200, for images that have no curl.
     Healthcheck {
         /// An http:// URL.

@@ -6,6 +6,7 @@ mod healthcheck;
 mod kafka;
 mod load;
 mod serve;
+mod verify;
 
 use std::pin::pin;
 use std::process::ExitCode;
@@ -44,6 +45,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, ShopError> {
         }
         Some(Command::Dlq { action }) => dlq::run(action).await?,
         Some(Command::Load(load)) => return load::run(load).await,
+        Some(Command::Verify(verify)) => return verify::run(verify).await,
         Some(Command::Healthcheck { url }) => return Ok(healthcheck::run(&url).await),
     }
     Ok(ExitCode::SUCCESS)

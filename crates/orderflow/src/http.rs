@@ -22,6 +22,8 @@ use tokio_util::task::AbortOnDropHandle;
 const LARGEST: usize = 256 << 20;
 /// How long a request may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a request has in any case that is sent at all.
+const LEAST: Duration = Duration::from_secs(1);
 /// Characters of an answer that an error repeats.
 const TOLD: usize = 300;
 /// How long it is before a request is sent again for the first time; it doubles from there.
@@ -226,7 +228,7 @@ impl Connection {
         let mut backoff = Backoff::new();
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            let outcome = self.post(post, PATIENCE.min(left)).await;
+            let outcome = self.post(post, left.clamp(LEAST, PATIENCE)).await;
             let error = match outcome {
                 Ok(answer) if answer.status == StatusCode::SERVICE_UNAVAILABLE => {
                     self.refusal(post.path, &answer)

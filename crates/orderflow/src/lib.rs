@@ -10,6 +10,7 @@ pub mod load;
 pub mod processing;
 mod shop;
 pub mod stock;
+pub mod verify;
 
 pub use commands::run;
 pub use shop::{Shop, ShopError, ShopSettings};

@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::Role;
 use crate::load::LoadError;
 use crate::processing::ProcessingTime;
+use crate::verify::VerifyError;
 
 /// What a shop is told.
 #[derive(Debug, Clone)]
@@ -122,6 +123,9 @@ pub enum ShopError {
     /// There was no load.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// Nothing can be said of a shop.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
     /// The store's settings are wrong.
     #[error(transparent)]
     Store(#[from] StoreError),

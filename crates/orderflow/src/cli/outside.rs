@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use contracts::names;
 
+use super::Kafka;
 use crate::http::BaseUrl;
 
 /// Where order-service answers.
@@ -57,6 +58,32 @@ pub struct Load {
     /// Where inventory-service answers.
     #[command(flatten)]
     pub inventory: InventoryUrl,
+}
+
+/// Where to look, and for how long.
+#[derive(Debug, Clone, Args)]
+pub struct Verify {
+    /// How long to wait until all orders are final and everything is as it must be.
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
+    pub wait: Duration,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    /// Where order-service answers.
+    #[command(flatten)]
+    pub order: OrderUrl,
+    /// Where payment-service answers.
+    #[arg(long, env = "PAYMENT_URL", default_value_t = BaseUrl::local(names::PAYMENT_PORT))]
+    pub payment_url: BaseUrl,
+    /// Where inventory-service answers.
+    #[command(flatten)]
+    pub inventory: InventoryUrl,
+    /// Where shipment-service answers.
+    #[arg(long, env = "SHIPMENT_URL", default_value_t = BaseUrl::local(names::SHIPMENT_PORT))]
+    pub shipment_url: BaseUrl,
+    /// Which Kafka.
+    #[command(flatten)]
+    pub kafka: Kafka,
 }
 
 fn above_zero(text: &str) -> Result<f64, String> {

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 
+use kafka_broker::{Broker, BrokerConfig};
 use orderflow::cli::Role;
 use orderflow::{Shop, ShopSettings};
 
@@ -150,6 +151,64 @@ async fn a_load_says_how_it_went_by_its_exit_code() {
             .unwrap()
             .contains("accepted           0")
     );
+    shop.stop().await;
+}
+
+/// 0 where all is well; 1 where something is missing, and where nothing can be read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_verification_says_what_it_found_by_its_exit_code() {
+    let shop = Shop::on_free_ports(ShopSettings::embedded(vec![product("P001", 5, 100)]))
+        .await
+        .unwrap();
+    let servers = shop.bootstrap_servers();
+    let shop = Running::run(shop);
+    let verify = |payment: &str, servers: &str, more: &[&str]| {
+        let mut command = orderflow(&["verify", "--bootstrap-servers", servers]);
+        for (name, role) in [
+            ("ORDER_URL", Role::Order),
+            ("INVENTORY_URL", Role::Inventory),
+            ("SHIPMENT_URL", Role::Shipment),
+        ] {
+            command.env(name, shop.urls.url(role, ""));
+        }
+        command.env("PAYMENT_URL", payment).args(more);
+        tokio::task::spawn_blocking(move || command.output().unwrap())
+    };
+    let payment = shop.urls.url(Role::Payment, "");
+    shop.urls.place(&[("P001", 1, "1.00")]).await;
+    let told = verify(&payment, &servers, &["--wait", "60", "--json"])
+        .await
+        .unwrap();
+    assert_eq!(told.status.code(), Some(0), "{told:?}");
+    let found: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert_eq!(
+        (&found["by_status"]["SHIPPED"], &found["events"]),
+        (&1.into(), &5.into()),
+        "{found}"
+    );
+
+    let told = verify("http://127.0.0.1:1", &servers, &[]).await.unwrap();
+    let stderr = String::from_utf8(told.stderr).unwrap();
+    assert_eq!(told.status.code(), Some(1), "{stderr}");
+    assert!(
+        stderr.contains("http://127.0.0.1:1 cannot be reached"),
+        "{stderr}"
+    );
+
+    // A broker that has never heard of the order.
+    let other = Broker::start(BrokerConfig::default()).await.unwrap();
+    let told = verify(&payment, &other.bootstrap_servers(), &[])
+        .await
+        .unwrap();
+    let stderr = String::from_utf8(told.stderr).unwrap();
+    assert_eq!(told.status.code(), Some(1), "{stderr}");
+    assert!(
+        stderr.contains("order_placed PENDING") && stderr.contains("no such event"),
+        "{stderr}"
+    );
+    let stdout = String::from_utf8(told.stdout).unwrap();
+    assert!(stdout.contains("violations                5"), "{stdout}");
+    other.stop().await;
     shop.stop().await;
 }
 

@@ -14,3 +14,4 @@ mod processes;
 mod real;
 mod running;
 mod scenarios;
+mod verify;
