@@ -41,6 +41,11 @@ bench-latency:
     cargo run --release -p orderflow --example latency
     eval "$(deploy/testbed/up)" && cargo run --release -p orderflow --example latency
 
+# Orders a second from POST to SHIPPED, latencies at a steady rate, memory: embedded, then on real servers; --seed-style, --help
+bench-pipeline *arguments:
+    cargo run --release -p orderflow --example pipeline -- {{ arguments }}
+    eval "$(deploy/testbed/up)" && cargo run --release -p orderflow --example pipeline -- {{ arguments }}
+
 # What CI runs
 ci:
     bash .ci/run

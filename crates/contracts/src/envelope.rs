@@ -19,6 +19,9 @@ const CONTENT_TYPE: &str = "content-type";
 const LONGEST_VALUE: usize = 100;
 const LONGEST_REASON: usize = 1_000;
 
+/// Bytes that the event of an order of a few lines fits into, so that its buffer seldom grows.
+const USUAL_VALUE: usize = 640;
+
 const VERSION: &str = "1.0";
 const JSON: &str = "application/json";
 
@@ -168,7 +171,8 @@ impl<E: Event> Envelope<E> {
     /// The event as a record.
     pub fn encode(&self) -> Result<Message, EncodeError> {
         let attributes = &self.attributes;
-        let value = serde_json::to_vec(&self.data).map_err(|source| EncodeError {
+        let mut value = Vec::with_capacity(USUAL_VALUE);
+        serde_json::to_writer(&mut value, &self.data).map_err(|source| EncodeError {
             kind: E::TYPE,
             source,
         })?;

@@ -147,6 +147,7 @@ async fn place(
         facts: Facts::default(),
         history: Order::beginning(now),
         unpublished: true,
+        placed_published: false,
     };
     let order = match shop.orders.place(order).await? {
         Placed::New(order) => {

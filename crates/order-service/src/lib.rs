@@ -88,7 +88,10 @@ impl OutboxDocument for Order {
     const UNPUBLISHED: &'static str = UNPUBLISHED;
 
     fn messages(&self) -> Result<Vec<Message>, EncodeError> {
-        let mut messages = vec![Envelope::new(self.placed(), None).encode()?];
+        let mut messages = Vec::with_capacity(1);
+        if !self.placed_published {
+            messages.push(Envelope::new(self.placed(), None).encode()?);
+        }
         if let Some(cancelled) = self.cancelled() {
             messages.push(Envelope::new(cancelled, None).encode()?);
         }
@@ -97,8 +100,8 @@ impl OutboxDocument for Order {
 
     fn waiting_since(&self) -> Timestamp {
         match self.cancel_requested_at {
-            // That somebody reacted to it says that it was published; the cancellation is what waits.
-            Some(asked) if self.history.len() > 1 => asked,
+            // Then the cancellation is what waits.
+            Some(asked) if self.placed_published => asked,
             _ => self.created_at,
         }
     }
@@ -106,6 +109,9 @@ impl OutboxDocument for Order {
     fn mark_published(&mut self, published: &Self) -> bool {
         // The order may have been asked back since it was published: then there is more to publish.
         let all = self.cancel_requested_at == published.cancel_requested_at;
-        all && std::mem::take(&mut self.unpublished)
+        let known = self.placed_published && !(all && self.unpublished);
+        self.placed_published = true;
+        self.unpublished &= !all;
+        !known
     }
 }

@@ -58,6 +58,9 @@ pub struct Order {
     /// Present, and true, until the events are known to be in Kafka.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unpublished: bool,
+    /// Whether `order_placed` is known to be in Kafka, so that a cancellation does not publish it again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub placed_published: bool,
 }
 
 /// That an order came to a status.
@@ -206,6 +209,11 @@ impl Order {
         // nothing, so that is left to the relay.
         let seen = self.unpublished && self.cancel_requested_at.is_none();
         self.unpublished &= !seen;
+        let of_payment = matches!(
+            progress.fact,
+            Fact::Payment(PaymentStatus::Completed | PaymentStatus::Declined)
+        );
+        self.placed_published |= seen || of_payment;
         learnt || recorded || seen
     }
 

@@ -107,11 +107,15 @@ impl Orders {
         }
         let found = self
             .collection
-            .change_many(news.keys().copied(), |order| {
-                let news = news.get(&order.order_id).into_iter().flatten();
-                // All of them, not until the first that changes something.
-                news.fold(false, |changed, progress| order.advance(progress) | changed)
-            })
+            .change_many_and(
+                news.keys().copied(),
+                |order| {
+                    let news = news.get(&order.order_id).into_iter().flatten();
+                    // All of them, not until the first that changes something.
+                    news.fold(false, |changed, progress| order.advance(progress) | changed)
+                },
+                |_| (),
+            )
             .await?;
         for order_id in news.keys().filter(|id| !found.contains_key(id)) {
             tracing::warn!(%order_id, "an event tells of an order that is not here");

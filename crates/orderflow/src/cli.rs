@@ -155,7 +155,7 @@ pub struct Serve {
 }
 
 /// The services.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Role {
     /// Takes orders.
     Order,

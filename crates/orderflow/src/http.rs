@@ -72,7 +72,15 @@ impl FromStr for BaseUrl {
         if !plain || uri.query().is_some() || authority.host().is_empty() {
             return Err(UrlError);
         }
-        let port = authority.port_u16().unwrap_or(80);
+        let port = match authority.as_str().strip_prefix(authority.host()) {
+            Some("") => 80,
+            Some(port) => port
+                .strip_prefix(':')
+                .and_then(|port| port.parse().ok())
+                .ok_or(UrlError)?,
+            None => return Err(UrlError),
+        };
+        let port: u16 = port;
         Ok(Self(Arc::new(Parts {
             authority: authority.to_string(),
             address: format!("{}:{port}", authority.host()),

@@ -202,7 +202,7 @@ impl Shop {
                     group_instance_id: match &settings.group_instance_id {
                         Some(id) => Some(Arc::from(id.as_str())),
                         None if broker.is_some() => None,
-                        None => Some(instance_id(*role, listener.local_addr()?.port())),
+                        None => Some(instance_id(*role, listener.local_addr()?)),
                     },
                     ..context.worker.clone()
                 },
@@ -293,17 +293,20 @@ impl Shop {
     }
 }
 
-/// A name that a service has again when it is started again at the same place: no other can listen there meanwhile.
-fn instance_id(role: Role, port: u16) -> Arc<str> {
+/// A name that a service has again when it is started again at the same place: no other can listen there meanwhile, as long as
+/// no two machines have the same host name.
+fn instance_id(role: Role, address: SocketAddr) -> Arc<str> {
     let host = gethostname::gethostname();
     let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     let host: String = host
         .to_string_lossy()
         .chars()
         .map(|c| if legal(c) { c } else { '-' })
-        .take(200)
+        .take(150)
         .collect();
-    Arc::from(format!("{}-{host}-{port}", role.service()))
+    // An IPv6 address has colons, which are not legal either.
+    let ip = address.ip().to_string().replace(':', "_");
+    Arc::from(format!("{}-{host}-{ip}-{}", role.service(), address.port()))
 }
 
 async fn listen(role: Role, address: SocketAddr) -> Result<TcpListener, ShopError> {

@@ -92,13 +92,15 @@ impl Payment {
         true
     }
 
-    /// The event that tells of the decision, the same however far the payment has come since.
-    pub fn decision(&self, items: Vec<Item>, address: ShippingAddress) -> PaymentProcessed {
+    /// The event that tells of the decision, the same however far the payment has come since; none where the order was cancelled
+    /// before it, of which whoever called the payment off tells.
+    pub fn decision(&self, items: Vec<Item>, address: ShippingAddress) -> Option<PaymentProcessed> {
         let (status, reason) = match self.status {
             PaymentStatus::Refunded => (PaymentStatus::Completed, None),
+            PaymentStatus::Cancelled => return None,
             status => (status, self.reason.clone()),
         };
-        self.event(status, reason, self.timestamp, items, address)
+        Some(self.event(status, reason, self.timestamp, items, address))
     }
 
     /// The event that tells of what the payment has come to.
@@ -163,7 +165,8 @@ mod tests {
     }
 
     fn decision(payment: &Payment) -> PaymentProcessed {
-        payment.decision(Vec::new(), "1 Main Street".parse().unwrap())
+        let address = "1 Main Street".parse().unwrap();
+        payment.decision(Vec::new(), address).unwrap()
     }
 
     #[test]

@@ -128,7 +128,7 @@ fn describe() {
     describe_histogram!(
         BATCH_DURATION,
         Unit::Seconds,
-        "a batch of events, from its poll to its commit"
+        "a batch of events, from when it is begun until what tells of it is published and settled"
     );
     describe_counter!(RETRIES, "attempts of a step that failed and are made again");
     describe_gauge!(

@@ -10,7 +10,7 @@ mod backlog;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub use backlog::{Backlog, Report};
 
 use crate::clock::SharedClock;
 use crate::publish::publish;
-use crate::store::{Collection, Document, Filter, Listing, StoreError, Versioned};
+use crate::store::{Collection, Document, Filter, Listing, StoreError};
 
 /// Documents that are published together.
 const BATCH: usize = 500;
@@ -114,6 +114,8 @@ pub struct Relay<T: OutboxDocument> {
     search_now: Arc<Notify>,
     watch: Arc<Watch<T>>,
     search_interval: Duration,
+    /// What was published last, and before that: at least the last [`BATCH`] documents.
+    recent: [BTreeMap<T::Id, T>; 2],
     /// What the last search in between found.
     found: BTreeSet<T::Id>,
     /// Where the walk through the backlog goes on; none at its beginning.
@@ -166,6 +168,7 @@ impl<T: OutboxDocument> Relay<T> {
                 search_now,
                 watch,
                 search_interval: SEARCH,
+                recent: Default::default(),
                 found: BTreeSet::new(),
                 walked: None,
             },
@@ -292,14 +295,51 @@ impl<T: OutboxDocument> Relay<T> {
     }
 
     /// Publishes the documents and removes the marks of those that could be published. Returns how many these are.
-    async fn publish_all(&self, mut documents: Vec<T>) -> Result<usize, RelayError> {
+    async fn publish_all(&mut self, documents: Vec<T>) -> Result<usize, RelayError> {
+        let mut documents = self.with_what_is_known(documents);
         match self.send(&documents).await {
             Err(error) if error.is_of_document() => documents = self.send_each(documents).await?,
             sent => sent?,
         }
         self.watch.published(documents.len());
-        self.remove_marks(&documents).await?;
-        Ok(documents.len())
+        let marks = self.remove_marks(&documents).await;
+        let count = documents.len();
+        self.remember(documents);
+        Ok(marks.map(|()| count)?)
+    }
+
+    /// Each document once, as it was last handed in, and told what of it was published a moment ago: whoever changed it since
+    /// may have read it before that was noted in the store.
+    fn with_what_is_known(&self, documents: Vec<T>) -> Vec<T> {
+        let mut latest: BTreeMap<T::Id, usize> = BTreeMap::new();
+        for (at, document) in documents.iter().enumerate() {
+            latest.insert(document.id(), at);
+        }
+        let mut kept = Vec::with_capacity(latest.len());
+        for (at, mut document) in documents.into_iter().enumerate() {
+            let id = document.id();
+            if latest.get(&id) != Some(&at) {
+                continue;
+            }
+            let before = self.recent.iter().find_map(|documents| documents.get(&id));
+            if let Some(before) = before {
+                document.mark_published(before);
+            }
+            kept.push(document);
+        }
+        kept
+    }
+
+    fn remember(&mut self, published: Vec<T>) {
+        let [now, before] = &mut self.recent;
+        now.extend(
+            published
+                .into_iter()
+                .map(|document| (document.id(), document)),
+        );
+        if now.len() >= BATCH {
+            *before = std::mem::take(now);
+        }
     }
 
     async fn send(&self, documents: &[T]) -> Result<(), RelayError> {
@@ -327,23 +367,15 @@ impl<T: OutboxDocument> Relay<T> {
         Ok(sent)
     }
 
+    /// Others change these documents as well, so a mark is removed from what they have become by then.
     async fn remove_marks(&self, documents: &[T]) -> Result<(), StoreError> {
-        let ids: Vec<T::Id> = documents.iter().map(T::id).collect();
-        let stored = self.collection.get_many(&ids).await?;
-        let published: Vec<Versioned<T>> = stored
-            .into_iter()
-            .zip(documents)
-            .filter_map(|(found, published)| {
-                let mut found = found?;
-                let marked = found.document.mark_published(published);
-                marked.then_some(found)
-            })
-            .collect();
-        if !published.is_empty() {
-            // A conflict means that somebody changed the document in between. Either he removed the mark, or it is still
-            // there and the next searches find it: then the event goes out once more, with the same id.
-            self.collection.replace_many(published).await?;
-        }
+        let published: BTreeMap<T::Id, &T> = documents.iter().map(|d| (d.id(), d)).collect();
+        let mark = |document: &mut T| {
+            let before = published.get(&document.id());
+            before.is_some_and(|before| document.mark_published(before))
+        };
+        let ids = published.keys().cloned();
+        self.collection.change_many_and(ids, mark, |_| ()).await?;
         Ok(())
     }
 }

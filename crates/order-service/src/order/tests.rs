@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use service_kit::outbox::OutboxDocument;
 
 use super::*;
 
@@ -18,6 +19,7 @@ fn order() -> Order {
         facts: Facts::default(),
         history: Order::beginning(created_at),
         unpublished: true,
+        placed_published: false,
     }
 }
 
@@ -214,6 +216,32 @@ fn a_cancellation_stays_to_be_published_until_the_relay_has_done_so() {
     order.advance(&progress(PAID, None));
     order.advance(&progress(STOPPED, None));
     assert!(order.unpublished);
+}
+
+fn published(order: &Order) -> Vec<&'static str> {
+    let messages = order.messages().unwrap();
+    messages.iter().map(|message| message.topic).collect()
+}
+
+#[test]
+fn what_is_published_is_not_published_again_for_a_cancellation() {
+    let (placed, cancelled) = ("order_placed", "order_cancelled");
+    let mut order = order();
+    let at_first = order.clone();
+    assert_eq!(published(&at_first), [placed]);
+    order.cancel(Timestamp::from_millis(9));
+    assert_eq!(published(&order), [placed, cancelled]);
+    // The relay was on its way when the order was asked back.
+    assert!(order.mark_published(&at_first) && order.unpublished);
+    assert_eq!(published(&order), [cancelled]);
+    let asked = order.clone();
+    assert!(order.mark_published(&asked) && !order.unpublished);
+    assert!(!order.mark_published(&asked), "that was known");
+    // Nor if it is another service that shows that it was published.
+    let mut order = at_first;
+    order.advance(&progress(PAID, None));
+    order.cancel(Timestamp::from_millis(9));
+    assert_eq!(published(&order), [cancelled]);
 }
 
 #[test]

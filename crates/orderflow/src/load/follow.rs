@@ -25,7 +25,7 @@ const SMALLEST_PAGE: usize = 16;
 /// The time between two rounds while the service answers at once.
 const PAUSE: Duration = Duration::from_millis(2);
 /// The longest that it gets.
-const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 /// The orders that were accepted and are not final, each with the moment from which its time counts.
 #[derive(Debug, Default)]
@@ -98,13 +98,17 @@ pub(crate) async fn follow(
             Ok(()) => {
                 followed.error = None;
                 backoff = Backoff::new();
-                // Rounds take turns with the work that they look at: where answers are slow, looking more often would make
-                // them slower still.
-                let pause = begun.elapsed().clamp(PAUSE, LONGEST_PAUSE);
+                // To look costs the services work, too, and where answers are slow, looking more often would make them slower
+                // still: a quarter of the time is spent on it at most, until that would be too seldom.
+                let pause = (begun.elapsed() * 3).clamp(PAUSE, LONGEST_PAUSE);
                 tokio::time::sleep(pause).await;
             }
             Err(error) => {
-                followed.error = Some(error);
+                // At the deadline it is not the service that was slow.
+                let cut = open.deadline.get().is_some_and(|at| Instant::now() >= *at);
+                if !cut {
+                    followed.error = Some(error);
+                }
                 backoff.wait(deadline.unwrap_or(begun + PATIENCE)).await;
             }
         }

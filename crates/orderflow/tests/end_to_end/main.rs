@@ -8,6 +8,7 @@
 mod api;
 mod command_line;
 mod embedded;
+mod faults;
 mod load;
 mod metrics;
 mod processes;

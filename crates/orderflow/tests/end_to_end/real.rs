@@ -16,13 +16,13 @@ use crate::processes::Process;
 use crate::running::{Running, Urls};
 use crate::scenarios::{self, product};
 
-fn variable(name: &str) -> String {
+pub(crate) fn variable(name: &str) -> String {
     std::env::var(name)
         .unwrap_or_else(|_| panic!("{name} is not set: eval \"$(deploy/testbed/up)\""))
 }
 
 /// A name that no earlier run has used: the database may have lived longer than this test.
-fn fresh(name: &str) -> String {
+pub(crate) fn fresh(name: &str) -> String {
     let nanos = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
     format!("{name}-{nanos}")
 }

@@ -173,6 +173,7 @@ impl Pipeline {
             facts: Facts::default(),
             history: Order::beginning(now),
             unpublished: true,
+            placed_published: false,
         };
         self.orders.place(order.clone()).await.unwrap();
         self.placed.push(order.order_id);

@@ -33,7 +33,9 @@ impl Reaction for OnOrderPlaced {
         for (placed, payment) in batch.iter().zip(payments) {
             let order = &placed.data;
             let event = payment.decision(order.items.clone(), order.shipping_address.clone());
-            messages.push(Envelope::new(event, placed.attributes.traceparent).encode()?);
+            if let Some(event) = event {
+                messages.push(Envelope::new(event, placed.attributes.traceparent).encode()?);
+            }
         }
         Ok(messages)
     }

@@ -22,9 +22,23 @@ impl<T: Document> Collection<T> {
         ids: impl IntoIterator<Item = T::Id>,
         change: impl Fn(&mut T) -> bool + Send,
     ) -> Result<BTreeMap<T::Id, T>, StoreError> {
+        self.change_many_and(ids, change, T::clone).await
+    }
+
+    /// As [`Collection::change_many`], for those who want less of the documents than all of it: what `tell` says of each.
+    ///
+    /// # Errors
+    ///
+    /// As [`Collection::change_many`].
+    pub async fn change_many_and<R: Send>(
+        &self,
+        ids: impl IntoIterator<Item = T::Id>,
+        change: impl Fn(&mut T) -> bool + Send,
+        tell: impl Fn(&T) -> R + Send,
+    ) -> Result<BTreeMap<T::Id, R>, StoreError> {
         let ids: Vec<T::Id> = ids.into_iter().collect();
         let found = self.get_many(&ids).await?.into_iter().flatten().collect();
-        self.change_found(found, change).await
+        self.change_found(found, change, tell).await
     }
 
     /// Inserts the documents that are not there, then changes each of them, as [`Collection::change_many`] does. It saves
@@ -52,34 +66,38 @@ impl<T: Document> Collection<T> {
         if !there.is_empty() {
             found.extend(self.get_many(&there).await?.into_iter().flatten());
         }
-        self.change_found(found, change).await
+        self.change_found(found, change, T::clone).await
     }
 
-    async fn change_found(
+    async fn change_found<R: Send>(
         &self,
         mut found: Vec<Versioned<T>>,
         change: impl Fn(&mut T) -> bool + Send,
-    ) -> Result<BTreeMap<T::Id, T>, StoreError> {
+        tell: impl Fn(&T) -> R + Send,
+    ) -> Result<BTreeMap<T::Id, R>, StoreError> {
         let mut settled = BTreeMap::new();
         for _ in 0..ATTEMPTS {
             let mut writes = Vec::with_capacity(found.len());
+            let mut told = Vec::with_capacity(found.len());
             for mut read in found {
-                if change(&mut read.document) {
+                let changed = change(&mut read.document);
+                let about = (read.document.id(), tell(&read.document));
+                if changed {
                     writes.push(read);
+                    told.push(about);
                 } else {
-                    settled.insert(read.document.id(), read.document);
+                    settled.extend([about]);
                 }
             }
             if writes.is_empty() {
                 return Ok(settled);
             }
-            let outcomes = self.replace_many(writes.clone()).await?;
+            let outcomes = self.replace_many(writes).await?;
             let mut conflicts = Vec::new();
-            for (written, outcome) in writes.into_iter().zip(outcomes) {
-                let id = written.document.id();
+            for ((id, about), outcome) in told.into_iter().zip(outcomes) {
                 match outcome {
                     Replace::Replaced => {
-                        settled.insert(id, written.document);
+                        settled.insert(id, about);
                     }
                     Replace::Conflict => conflicts.push(id),
                 }

@@ -131,11 +131,14 @@ impl<T> Backlog<T> {
         done.into_iter().chain(beside).min()
     }
 
-    /// What is to be handled now, in the order in which it was polled; none while it is better to wait. Beside other batches
+    /// What is to be handled now, of each key in the order in which it was polled; none while it is better to wait. Beside other batches
     /// only a full one is begun: while those are on their way, more comes together, and a batch of one costs as much as one of
     /// many. But if they take long, what is there does not wait for them.
     pub(super) fn next_batch(&mut self, now: Instant) -> Option<(Keys, Vec<T>)> {
-        let waits = self.beside.is_some_and(|at| now < at) && self.ready.len() < BATCH;
+        // Nothing more can join them where all that may be under way is.
+        let all = self.under_way == self.concurrency && self.working.is_empty();
+        let full = self.ready.len() == BATCH || all;
+        let waits = self.beside.is_some_and(|at| now < at) && !full;
         if self.ready.is_empty() || waits {
             return None;
         }

@@ -74,36 +74,49 @@ pub(super) async fn handle<R: Reaction>(
 ) -> Result<(), Interruption> {
     let mut events = Vec::with_capacity(polled.len());
     let mut places = Vec::with_capacity(polled.len());
+    let mut poison = Vec::new();
     for Polled { place, event } in polled {
         match event {
             Ok(event) => {
                 events.push(event);
                 places.push(place);
             }
-            Err(error) => {
-                let refusal = Refusal {
-                    reason: error.to_string(),
-                    attempts: 0,
-                };
-                put_aside(&place, &refusal, origin, shared).await?;
-            }
+            Err(error) => poison.push((place, error)),
         }
     }
-    if events.is_empty() {
-        return Ok(());
+    if !events.is_empty() {
+        handle_events(reaction, &events, &places, origin, shared).await?;
     }
+    // Behind the events, which need not wait for a topic of dead letters that cannot be written.
+    for (place, error) in poison {
+        let refusal = Refusal {
+            reason: error.to_string(),
+            attempts: 0,
+        };
+        put_aside(&place, &refusal, origin, shared).await?;
+    }
+    Ok(())
+}
+
+async fn handle_events<R: Reaction>(
+    reaction: &R,
+    events: &[Envelope<R::Event>],
+    places: &[Place],
+    origin: &Origin,
+    shared: &Shared,
+) -> Result<(), Interruption> {
     let mut handled = events.len() as u64;
-    if let Err(error) = react_and_publish(reaction, &events, origin, shared).await? {
+    if let Err(error) = react_and_publish(reaction, events, origin, shared).await? {
         // One of the events is to blame. Taken one by one it shows, and the others go on.
         tracing::warn!(error = error.reason, partition = %origin.partition, "cannot handle a batch, handling its events one by one");
-        for (event, place) in events.chunks(1).zip(&places) {
+        for (event, place) in events.chunks(1).zip(places) {
             if let Err(refusal) = react_and_publish(reaction, event, origin, shared).await? {
                 handled -= 1;
                 put_aside(place, &refusal, origin, shared).await?;
             }
         }
     }
-    let settle = || reaction.settle(&events);
+    let settle = || reaction.settle(events);
     if let Err(error) = origin.retry("settle", settle, |e| e.is_retriable()).await? {
         // The events are out and the decision holds; what is left behind is cleared by the service's own sweep.
         tracing::error!(%error, partition = %origin.partition, "cannot settle a batch");

@@ -15,10 +15,13 @@ use kafka_client::{
 use tokio::time::Instant;
 
 use super::Shared;
-use super::backlog::{Backlog, Keys};
+use super::backlog::{BATCH, Backlog, Keys};
 use super::batch::{self, BACKOFF, Interruption, Origin, Place, Polled};
 use super::error::WorkerError;
 use crate::reaction::Reaction;
+
+/// Offsets that may be polled beyond what is committed.
+const AHEAD: i64 = 50 * BATCH as i64;
 
 /// Reads a partition until it is revoked or lost.
 ///
@@ -44,6 +47,8 @@ pub(super) async fn work<R: Reaction>(
         tracker: OffsetTracker::new(),
         under_way: FuturesUnordered::new(),
         commit: Commit::default(),
+        first: None,
+        next: None,
         reaction,
         shared,
     };
@@ -66,6 +71,9 @@ struct Lane<'a, R: Reaction> {
     tracker: OffsetTracker,
     under_way: FuturesUnordered<BoxFuture<'a, Ended>>,
     commit: Commit,
+    /// The first offset that was polled, and the one to be polled next.
+    first: Option<i64>,
+    next: Option<i64>,
     reaction: &'a R,
     shared: &'a Shared,
 }
@@ -97,7 +105,7 @@ impl<R: Reaction> Lane<'_, R> {
         loop {
             self.begin_batches();
             self.commit.begin(&self.source.partition, &self.tracker);
-            let room = self.backlog.room();
+            let room = self.room();
             tokio::select! {
                 Some(ended) = self.under_way.next() => self.end(ended)?,
                 committed = self.commit.ended() => self.commit.end(committed, &self.tracker)?,
@@ -111,28 +119,45 @@ impl<R: Reaction> Lane<'_, R> {
         self.drain().await
     }
 
-    /// Revoked: what is under way is finished, what was not begun is left to the next owner.
+    /// Revoked: the batches under way are finished, what is not in one is left to the next owner.
     async fn drain(&mut self) -> Result<(), Interruption> {
         self.origin.taken_away.cancel();
-        while let Some(ended) = self.under_way.next().await {
-            match self.end(ended) {
-                // Others may still end well.
-                Err(Interruption::TakenAway) => {}
-                ended => ended?,
-            }
-        }
         loop {
+            // Beside what is still under way: it may not end in time.
             self.commit.begin(&self.source.partition, &self.tracker);
-            if self.commit.pending.is_none() && self.commit.again.is_none() {
+            let committed = self.commit.pending.is_none() && self.commit.again.is_none();
+            if committed && self.under_way.is_empty() {
                 return Ok(());
             }
-            let committed = self.commit.ended().await;
-            self.commit.end(committed, &self.tracker)?;
+            tokio::select! {
+                Some(ended) = self.under_way.next() => match self.end(ended) {
+                    // Others may still end well.
+                    Err(Interruption::TakenAway) => {}
+                    ended => ended?,
+                },
+                committed = self.commit.ended() => self.commit.end(committed, &self.tracker)?,
+            }
+        }
+    }
+
+    /// How many more records may be polled: none while too much waits for one that is not done, since all of it would be done
+    /// again after a crash.
+    fn room(&self) -> usize {
+        let committed = self.source.partition.committed().max(self.first);
+        let ahead = self.next.zip(committed).map(|(next, from)| next - from);
+        if ahead > Some(AHEAD) {
+            0
+        } else {
+            self.backlog.room()
         }
     }
 
     fn take_in(&mut self, records: Records) {
         self.tracker.begin(&records);
+        self.next = Some(records.next_offset());
+        if self.first.is_none() {
+            self.first = records.iter().next().map(|record| record.offset);
+        }
         let records = Arc::new(records);
         for (at, record) in records.iter().enumerate() {
             let place = Place {
@@ -181,16 +206,16 @@ impl Source {
     async fn next(&mut self, room: usize) -> Result<Option<Records>, Interruption> {
         if room == 0 {
             self.partition.revoked().await;
-            return Ok(None);
+            // The poll hands out nothing any more, and says whether it was revoked or lost.
         }
         loop {
             if let Some(not_before) = self.not_before {
                 tokio::select! {
                     () = tokio::time::sleep_until(not_before) => self.not_before = None,
-                    () = self.partition.revoked() => return Ok(None),
+                    () = self.partition.revoked() => {}
                 }
             }
-            match self.partition.poll(room).await {
+            match self.partition.poll(room.max(1)).await {
                 Ok(polled) => return Ok(polled),
                 Err(error) if error.is_lost() => return Err(Interruption::TakenAway),
                 // It stays so until somebody seeks, and nobody here does.

@@ -131,20 +131,52 @@ impl<T: Document> Shards<T> {
     }
 
     pub(super) fn list(&self, filter: &Filter, after: Option<&T::Id>, limit: usize) -> Listing<T> {
-        let mut found: Vec<(T::Id, Stored<T>)> = Vec::new();
-        for shard in &self.shards {
-            found.extend(
-                shard
-                    .read()
-                    .matching(filter, after, limit.saturating_add(1)),
-            );
-        }
-        found.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+        // One more than asked for tells whether there is more.
+        let wanted = limit.saturating_add(1);
+        // Ids are spread evenly, so twice a shard's share is nearly always enough, and far less than all of it from each.
+        let mut share = (wanted / SHARDS)
+            .saturating_mul(2)
+            .saturating_add(8)
+            .min(wanted);
+        let mut found = loop {
+            let (found, all) = self.first_of_each(filter, after, share);
+            if all || found.len() >= wanted {
+                break found;
+            }
+            share = share.saturating_mul(4);
+        };
         let more = found.len() > limit;
         found.truncate(limit);
         let next = found.last().filter(|_| more).map(|(id, _)| id.clone());
         let items = found.into_iter().map(|(_, stored)| stored.into()).collect();
         Listing { items, next }
+    }
+
+    /// The first documents, in order, from the first `share` of each shard; and whether these are all there are. Where a shard
+    /// has more, nothing behind its last one is handed back: one of those that were not looked at may come before it.
+    fn first_of_each(
+        &self,
+        filter: &Filter,
+        after: Option<&T::Id>,
+        share: usize,
+    ) -> (Vec<(T::Id, Stored<T>)>, bool) {
+        let mut found: Vec<(T::Id, Stored<T>)> = Vec::new();
+        let mut bound: Option<T::Id> = None;
+        for shard in &self.shards {
+            let part = shard.read().matching(filter, after, share);
+            if part.len() >= share
+                && let Some((last, _)) = part.last()
+                && bound.as_ref().is_none_or(|bound| last < bound)
+            {
+                bound = Some(last.clone());
+            }
+            found.extend(part);
+        }
+        if let Some(bound) = &bound {
+            found.retain(|(id, _)| id <= bound);
+        }
+        found.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+        (found, bound.is_none())
     }
 
     pub(super) fn count(&self, filter: &Filter) -> u64 {
