@@ -30,7 +30,7 @@ fn order(number: u8) -> OrderItems {
         price: Money::ZERO,
     };
     let mut items = vec![item("PLENTY", u32::from(number % 4) + 1)];
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         items.push(item("SCARCE", 1));
     }
     OrderItems {
@@ -40,7 +40,7 @@ fn order(number: u8) -> OrderItems {
 }
 
 fn is_cancelled(number: u8) -> bool {
-    number % 3 == 0
+    number.is_multiple_of(3)
 }
 
 fn stopped(order: &OrderItems) -> ShipmentProcessed {

@@ -16,6 +16,9 @@ const SHARDS: usize = 32;
 /// Values that must be unique and who has them, a map for each unique index.
 type Taken<T> = Vec<HashMap<Value, <T as Document>::Id>>;
 
+/// Documents of a shard with their ids.
+type Found<T> = Vec<(<T as Document>::Id, Stored<T>)>;
+
 pub(super) struct Shards<T: Document> {
     shards: Vec<RwLock<Shard<T>>>,
     /// Locked before any shard, and only where the type has unique indexes.
@@ -159,8 +162,8 @@ impl<T: Document> Shards<T> {
         filter: &Filter,
         after: Option<&T::Id>,
         share: usize,
-    ) -> (Vec<(T::Id, Stored<T>)>, bool) {
-        let mut found: Vec<(T::Id, Stored<T>)> = Vec::new();
+    ) -> (Found<T>, bool) {
+        let mut found: Found<T> = Vec::new();
         let mut bound: Option<T::Id> = None;
         for shard in &self.shards {
             let part = shard.read().matching(filter, after, share);
@@ -222,12 +225,7 @@ impl<T: Document> Shard<T> {
         }
     }
 
-    fn matching(
-        &self,
-        filter: &Filter,
-        after: Option<&T::Id>,
-        limit: usize,
-    ) -> Vec<(T::Id, Stored<T>)> {
+    fn matching(&self, filter: &Filter, after: Option<&T::Id>, limit: usize) -> Found<T> {
         let range = (
             after.map_or(Bound::Unbounded, Bound::Excluded),
             Bound::Unbounded,
