@@ -5,6 +5,7 @@ mod everything;
 mod healthcheck;
 mod kafka;
 mod load;
+mod progress;
 mod serve;
 mod verify;
 

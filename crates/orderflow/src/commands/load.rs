@@ -1,20 +1,15 @@
 //! `orderflow load`: orders, and what became of them.
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
 use super::init_log;
+use super::progress::watched;
 use crate::cli::Load;
 use crate::load::{self, LoadSettings, Progress};
 use crate::shop::ShopError;
-
-/// How often the bar is drawn anew.
-const DRAWN: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(command: Load) -> Result<ExitCode, ShopError> {
     init_log("warn")?;
@@ -32,7 +27,16 @@ pub(super) async fn run(command: Load) -> Result<ExitCode, ShopError> {
     };
     let progress = Arc::new(Progress::default());
     let running = load::run(&settings, &progress);
-    let report = watched(running, &progress, settings.orders).await?;
+    let (start, orders) = (Instant::now(), settings.orders);
+    let report = watched(running, Some(orders), |bar| {
+        let (accepted, settled) = (progress.accepted(), progress.settled());
+        let speed = settled as f64 / start.elapsed().as_secs_f64().max(0.001);
+        bar.set_position(settled);
+        bar.set_message(format!(
+            "accepted {accepted}   final {settled} of {orders}   {speed:.0} orders/s"
+        ));
+    })
+    .await?;
     if command.json {
         println!(
             "{}",
@@ -49,31 +53,4 @@ pub(super) async fn run(command: Load) -> Result<ExitCode, ShopError> {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     })
-}
-
-/// Draws how far it is while it runs, where somebody can see it.
-async fn watched<T>(running: impl Future<Output = T>, progress: &Progress, orders: u64) -> T {
-    if !std::io::stderr().is_terminal() {
-        return running.await;
-    }
-    let bar = ProgressBar::with_draw_target(Some(orders), ProgressDrawTarget::stderr());
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {msg}") {
-        bar.set_style(style);
-    }
-    let start = Instant::now();
-    let mut running = std::pin::pin!(running);
-    let mut redraw = tokio::time::interval(DRAWN);
-    let outcome = loop {
-        tokio::select! {
-            outcome = &mut running => break outcome,
-            _ = redraw.tick() => {
-                let (accepted, settled) = (progress.accepted(), progress.settled());
-                let speed = settled as f64 / start.elapsed().as_secs_f64().max(0.001);
-                bar.set_position(settled);
-                bar.set_message(format!("accepted {accepted}   final {settled} of {orders}   {speed:.0} orders/s"));
-            }
-        }
-    };
-    bar.finish_and_clear();
-    outcome
 }

@@ -1,7 +1,8 @@
 //! What must be so of a shop's facts. A pure function: what it is handed may be broken on purpose.
 //!
 //! The services are read one after the other while they may go on working. So an order that order-service did not know when its
-//! list was read, and that is newer than all that it knew, is left out: it was placed since.
+//! list was read, and that is newer than all that it knew, is left out: it was placed since. One that was about to be stored just
+//! then may have a smaller id and be found wanting: while orders are placed, only what the next look finds as well is broken.
 
 use std::collections::BTreeMap;
 
