@@ -153,23 +153,35 @@ pub enum VerifyError {
 ///
 /// # Errors
 ///
-/// [`VerifyError`] where something cannot be read; a service that is away is not waited for.
+/// [`VerifyError`] where something cannot be read in the last look.
 pub async fn run(settings: &VerifySettings, progress: &Progress) -> Result<Verified, VerifyError> {
     let until = Instant::now() + settings.wait;
     loop {
-        let mut facts = collect::orders(settings, progress).await?;
-        let all_final = facts.orders.values().all(|order| is_final(order.status));
         let late = Instant::now() >= until;
-        // The rest is much to read, and says nothing more as long as there is something to wait for.
-        if all_final || late {
-            collect::the_rest(settings, &mut facts, progress).await?;
-            let verified = Verified::of(&facts);
-            if verified.violations.is_empty() || late {
-                return Ok(verified);
-            }
+        match look(settings, progress, late).await {
+            Ok(Some(verified)) if verified.violations.is_empty() || late => return Ok(verified),
+            // A service may be on its way back.
+            Err(error) if late => return Err(error),
+            Ok(_) | Err(_) => {}
         }
         tokio::time::sleep_until(until.min(Instant::now() + AGAIN)).await;
     }
+}
+
+/// One look. The rest is much to read, and says nothing more as long as there is something to wait for: none then, unless it is
+/// the last look.
+async fn look(
+    settings: &VerifySettings,
+    progress: &Progress,
+    last: bool,
+) -> Result<Option<Verified>, VerifyError> {
+    let mut facts = collect::orders(settings, progress).await?;
+    let all_final = facts.orders.values().all(|order| is_final(order.status));
+    if !all_final && !last {
+        return Ok(None);
+    }
+    collect::the_rest(settings, &mut facts, progress).await?;
+    Ok(Some(Verified::of(&facts)))
 }
 
 /// Reads everything once.

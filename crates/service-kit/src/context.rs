@@ -1,9 +1,10 @@
 //! What a service is built on, handed to it by whoever starts it.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use contracts::names;
-use kafka_client::{Client, ClientError, NewTopic, Producer, ProducerConfig};
+use kafka_client::{Client, ClientError, Ensured, NewTopic, Producer, ProducerConfig};
 use tokio_util::sync::CancellationToken;
 
 use crate::application::{Application, BoxError};
@@ -15,6 +16,7 @@ use crate::worker::{Reactions, Worker, WorkerConfig};
 use crate::{metric, offsets};
 
 use tokio::net::TcpListener;
+use tokio::time::MissedTickBehavior;
 use warp::reply::Response;
 use warp::{Filter, Rejection};
 
@@ -29,6 +31,8 @@ const TEMPLATES: [&str; 6] = [
     "/dead-letters/{topic}/redrive",
     "/dead-letters/{topic}/drop",
 ];
+/// How often it is looked whether the topics are still there.
+const TOPICS_INTERVAL: Duration = Duration::from_secs(5);
 /// The first and the longest wait before a start is tried again.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
@@ -126,7 +130,10 @@ impl Context {
                 until_done("make the topics", || ensure_topics(&client)).await;
             };
             if stop.run_until_cancelled(started).await.is_some() {
-                worker.run(stop).await?;
+                tokio::select! {
+                    worked = worker.run(stop) => worked?,
+                    never = keep_topics(&client) => match never {},
+                }
             }
             Ok::<(), BoxError>(())
         };
@@ -168,8 +175,35 @@ impl CheckError for ClientError {}
 ///
 /// [`ClientError`].
 pub async fn ensure_topics(client: &Client) -> Result<(), ClientError> {
+    made_topics(client).await.map(drop)
+}
+
+/// Makes topics anew that have gone: somebody deleted one, or the broker keeps them in memory and was started again. Without
+/// them everything would wait for ever for what nobody else makes.
+async fn keep_topics(client: &Client) -> Infallible {
+    let mut ticks = tokio::time::interval(TOPICS_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.tick().await;
+    loop {
+        ticks.tick().await;
+        match made_topics(client).await {
+            Ok(outcomes) => {
+                for (topic, _) in outcomes
+                    .iter()
+                    .filter(|(_, made)| *made == Ensured::Created)
+                {
+                    tracing::warn!(topic, "a topic had gone and was made anew, empty");
+                }
+            }
+            // The producer and the group say so, too, and louder.
+            Err(error) => tracing::debug!(%error, "cannot look for the topics"),
+        }
+    }
+}
+
+async fn made_topics(client: &Client) -> Result<Vec<(String, Ensured)>, ClientError> {
     let topics = names::TOPICS.map(|topic| NewTopic::new(topic, names::PARTITIONS, -1));
-    client.admin().ensure_topics(&topics).await.map(drop)
+    client.admin().ensure_topics(&topics).await
 }
 
 async fn until_done<E, F>(what: &str, step: impl Fn() -> F)

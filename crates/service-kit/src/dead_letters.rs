@@ -27,6 +27,8 @@ const GROUP: &str = "dlq_group";
 const ERROR: &str = "dlq_error";
 const ATTEMPTS: &str = "dlq_attempts";
 const TRUNCATED: &str = "dlq_truncated";
+/// On a record that was sent back: the group that could not handle it. Others have handled it, or have a letter of their own.
+const REDRIVEN_FOR: &str = "dlq_redriven_for";
 
 /// Characters of the reason that go into the header: it may repeat a whole record.
 const LONGEST_REASON: usize = 1_000;
@@ -172,6 +174,17 @@ impl DeadLetters {
         self.made.lock().insert(topic.to_owned());
         Ok(())
     }
+}
+
+/// Whether a record was sent back for another group than this one, which is then done with it.
+pub(crate) fn is_for_another(record: RecordView<'_>, group: &str) -> bool {
+    let sent_for = record
+        .headers
+        .filter(|header| header.key == REDRIVEN_FOR)
+        .last();
+    sent_for
+        .and_then(|header| header.value)
+        .is_some_and(|sent_for| sent_for != group.as_bytes())
 }
 
 fn cut(reason: &str) -> &str {

@@ -25,6 +25,7 @@ use backlog::Watch;
 pub use backlog::{Backlog, Report};
 
 use crate::clock::SharedClock;
+use crate::metric;
 use crate::publish::publish;
 use crate::store::{Collection, Document, Filter, Listing, StoreError};
 
@@ -106,6 +107,7 @@ impl<T: OutboxDocument> Outbox<T> {
 /// Publishes what is stored and not published.
 #[derive(Debug)]
 pub struct Relay<T: OutboxDocument> {
+    service: &'static str,
     collection: Collection<T>,
     producer: Producer,
     queue: mpsc::Receiver<T>,
@@ -161,6 +163,7 @@ impl<T: OutboxDocument> Relay<T> {
         };
         (
             Self {
+                service,
                 collection,
                 producer,
                 queue,
@@ -228,6 +231,7 @@ impl<T: OutboxDocument> Relay<T> {
                 Err(RelayError::Produce(error)) if error.is_of_producer() => return Err(error),
                 Err(error) => {
                     tracing::warn!(%error, collection = T::COLLECTION, "cannot publish, trying again");
+                    metric::retry(self.service, "publish from the outbox");
                     behind = true;
                     stop.run_until_cancelled(tokio::time::sleep(backoff)).await;
                     backoff = (backoff * 2).min(BACKOFF.1);

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use service_kit::application::stop_on_signal;
 use tokio::time::Instant;
 
 use super::init_log;
@@ -28,15 +29,25 @@ pub(super) async fn run(command: Load) -> Result<ExitCode, ShopError> {
     let progress = Arc::new(Progress::default());
     let running = load::run(&settings, &progress);
     let (start, orders) = (Instant::now(), settings.orders);
-    let report = watched(running, Some(orders), |bar| {
+    let interrupted = stop_on_signal()?;
+    let watching = watched(running, Some(orders), |bar| {
         let (accepted, settled) = (progress.accepted(), progress.settled());
         let speed = settled as f64 / start.elapsed().as_secs_f64().max(0.001);
         bar.set_position(settled);
         bar.set_message(format!(
             "accepted {accepted}   final {settled} of {orders}   {speed:.0} orders/s"
         ));
-    })
-    .await?;
+    });
+    let Some(report) = interrupted.run_until_cancelled(watching).await else {
+        eprintln!(
+            "orderflow: interrupted: seed {}, {} accepted, {} of them final",
+            settings.seed,
+            progress.accepted(),
+            progress.settled()
+        );
+        return Ok(ExitCode::FAILURE);
+    };
+    let report = report?;
     if command.json {
         println!(
             "{}",

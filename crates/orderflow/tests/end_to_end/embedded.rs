@@ -133,6 +133,20 @@ async fn with_kafka_away_orders_are_taken_and_go_out_when_it_is_back() {
     shop.stop().await;
 }
 
+/// A broker that keeps its topics in memory was started again, or somebody deleted them: orders go on all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn topics_that_have_gone_are_made_anew() {
+    let shop = Shop::on_free_ports(settings()).await.unwrap();
+    let broker = shop.broker().map(Arc::clone).unwrap();
+    let shop = Running::run(shop);
+    scenarios::an_order_is_shipped(&shop.urls, "P001").await;
+    for topic in contracts::names::TOPICS {
+        assert!(broker.delete_topic(topic));
+    }
+    scenarios::an_order_is_shipped(&shop.urls, "P001").await;
+    shop.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_the_store_away_nothing_is_half_done() {
     let store = EmbeddedStore::new();

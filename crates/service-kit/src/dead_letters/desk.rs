@@ -341,10 +341,11 @@ async fn send_back(producer: &Producer, letters: &[&Letter]) -> Result<(), DeskE
         let Some(origin) = &letter.origin else {
             continue;
         };
-        let headers: Vec<(&str, Option<&[u8]>)> = letter
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_deref()))
+        let own = letter.headers.iter();
+        let own = own.map(|(name, value)| (name.as_str(), value.as_deref()));
+        let group = (!letter.group.is_empty()).then_some(letter.group.as_bytes());
+        let headers: Vec<(&str, Option<&[u8]>)> = own
+            .chain(group.map(|group| (super::REDRIVEN_FOR, Some(group))))
             .collect();
         let record = ProducerRecord {
             topic: &origin.topic,

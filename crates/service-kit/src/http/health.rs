@@ -21,6 +21,8 @@ use crate::store::StoreError;
 /// How long a check may take: a little more than the 2 s for which a store's server is looked for, since the store then
 /// knows better why it was not found.
 const PATIENCE: Duration = Duration::from_millis(2500);
+/// The same for a check that does not decide: a probe gets its 200 soon, whatever is away that is not needed.
+const SHORT_PATIENCE: Duration = Duration::from_millis(500);
 
 type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<Value, Failure>> + Send + Sync>;
 
@@ -176,14 +178,15 @@ impl Health {
 
     async fn reply(&self) -> Response {
         let run = self.checks.iter().map(|(name, needed, check)| async move {
+            let patience = if *needed { PATIENCE } else { SHORT_PATIENCE };
             let late = |_| {
-                let text = format!("no answer within {} s", PATIENCE.as_secs_f32());
+                let text = format!("no answer within {} s", patience.as_secs_f32());
                 Err(Failure::plain(text))
             };
             (
                 *name,
                 *needed,
-                tokio::time::timeout(PATIENCE, check())
+                tokio::time::timeout(patience, check())
                     .await
                     .unwrap_or_else(late),
             )

@@ -18,6 +18,7 @@ use super::Shared;
 use super::backlog::{BATCH, Backlog, Keys};
 use super::batch::{self, BACKOFF, Interruption, Origin, Place, Polled};
 use super::error::WorkerError;
+use crate::dead_letters;
 use crate::reaction::Reaction;
 
 /// Offsets that may be polled beyond what is committed.
@@ -160,6 +161,10 @@ impl<R: Reaction> Lane<'_, R> {
         }
         let records = Arc::new(records);
         for (at, record) in records.iter().enumerate() {
+            if dead_letters::is_for_another(record, &self.origin.group) {
+                self.tracker.done(record.offset);
+                continue;
+            }
             let place = Place {
                 records: Arc::clone(&records),
                 at,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use contracts::Event;
+use contracts::{Envelope, Event};
 use kafka_client::{ProducerConfig, ProducerRecord};
 use service_kit::dead_letters::{Desk, DeskError, Letter, LetterId, Origin};
 use service_kit::reaction::ReactionError;
@@ -63,8 +63,10 @@ async fn an_event_that_fails_is_tried_some_times_put_aside_and_handled_when_it_i
         [order(0), order(2), order(1)]
     );
     assert!(letters(&desk).await.is_empty());
-    // As it was at first: with its own headers, and none of ours.
-    let asked = bed.read(Asked::TOPIC, 4).await;
+    // As it was at first, but for the group that it is for.
+    let mut asked = bed.read(Asked::TOPIC, 4).await;
+    let sent_for = asked[3].headers.remove("dlq_redriven_for");
+    assert_eq!(sent_for.as_deref(), Some(GROUP));
     assert_eq!(
         (&asked[3].key, &asked[3].value, &asked[3].headers),
         (&asked[1].key, &asked[1].value, &asked[1].headers)
@@ -168,4 +170,33 @@ async fn letters_come_in_pages_which_large_ones_make_shorter() {
     assert_eq!(page(next.as_ref(), 500).await, (vec![7], None));
     let other = within("reading", desk.page("nobody", None, 2)).await;
     assert_eq!(other.unwrap(), (Vec::new(), None));
+}
+
+/// A topic has several groups: what is sent back for one of them, the others pass over.
+#[tokio::test]
+async fn what_is_sent_back_for_another_group_is_passed_over() {
+    let bed = Bed::start().await;
+    let worker = Running::start(&bed, |_| Ok(()));
+    for (number, group) in [(1, "another"), (2, GROUP)] {
+        let asked = Asked {
+            order_id: order(number),
+            bytes: 1,
+        };
+        let message = Envelope::new(asked, None).encode().unwrap();
+        let own = message.headers.iter();
+        let own = own.map(|(name, value)| (*name, Some(value.as_ref())));
+        let headers: Vec<_> = own
+            .chain([("dlq_redriven_for", Some(group.as_bytes()))])
+            .collect();
+        let record = ProducerRecord::new(Asked::TOPIC)
+            .value(&message.value)
+            .headers(&headers);
+        let sent = within("sending", bed.producer.send(&record)).await;
+        within("being acknowledged", sent.unwrap()).await.unwrap();
+    }
+    until_committed(&bed, 2).await;
+    assert_eq!(bed.orders(Answered::TOPIC, 1).await, [order(2)]);
+    let answered = bed.broker.inspect().partition(Answered::TOPIC, 0);
+    assert_eq!(answered.unwrap().records, 1);
+    worker.stop().await;
 }
