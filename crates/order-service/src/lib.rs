@@ -89,6 +89,9 @@ impl OutboxDocument for Order {
 
     fn messages(&self) -> Result<Vec<Message>, EncodeError> {
         let mut messages = Vec::with_capacity(1);
+        if !self.unpublished {
+            return Ok(messages);
+        }
         if !self.placed_published {
             messages.push(Envelope::new(self.placed(), None).encode()?);
         }

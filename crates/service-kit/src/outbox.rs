@@ -45,7 +45,8 @@ pub trait OutboxDocument: Document {
     /// The indexed field that is true until it is published, and left out from then on.
     const UNPUBLISHED: &'static str;
 
-    /// Its events, the first one first. One that was published before may be among them, with the same id.
+    /// Its events that are not known to be published, the first one first. One that was published before may be among them, with the
+    /// same id.
     ///
     /// # Errors
     ///

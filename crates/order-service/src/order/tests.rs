@@ -237,6 +237,7 @@ fn what_is_published_is_not_published_again_for_a_cancellation() {
     let asked = order.clone();
     assert!(order.mark_published(&asked) && !order.unpublished);
     assert!(!order.mark_published(&asked), "that was known");
+    assert!(published(&order).is_empty());
     // Nor if it is another service that shows that it was published.
     let mut order = at_first;
     order.advance(&progress(PAID, None));
