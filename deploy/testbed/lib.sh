@@ -15,6 +15,7 @@ kafka_nodes=${KAFKA_NODES:-1}
 kafka_port=${KAFKA_PORT:-19092}
 kafka_heap=${KAFKA_HEAP:-768m}
 mongo_port=${MONGO_PORT:-27117}
+mongo_heap=${MONGO_HEAP:-512m}
 
 say() { echo "testbed: $*" >&2; }
 die() { say "$@"; exit 1; }
@@ -218,7 +219,7 @@ start_kafka() { # start_kafka N: on its storage, which format_kafka has made
 start_mongo() {
   alive "$dir/mongo.pid" && return 0
   port_open "$mongo_port" && die "port $mongo_port, which Mongo needs, is taken; choose another with MONGO_PORT"
-  detached "$dir/mongo.pid" "$dir/mongo.log" java -Xmx512m -cp "$dir/mongo-lib/*" "$here/mongo/Mongo.java" "$mongo_port"
+  detached "$dir/mongo.pid" "$dir/mongo.log" java "-Xmx$mongo_heap" -cp "$dir/mongo-lib/*" "$here/mongo/Mongo.java" "$mongo_port"
 }
 
 servers() { # servers PORT_FUNCTION

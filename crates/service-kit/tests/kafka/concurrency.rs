@@ -4,16 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use contracts::{Envelope, Event, Message, OrderId};
-use kafka_client::ProducerConfig;
 use parking_lot::Mutex;
 use service_kit::reaction::{Reaction, ReactionError};
-use service_kit::worker::{Reactions, Worker, WorkerConfig, WorkerError};
+use service_kit::worker::Reactions;
 use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use crate::kit::{Answered, Asked, Bed, order, until, within};
-use crate::worker::{GROUP, until_committed};
+use crate::worker::{GROUP, Running, until_committed};
 
 /// Answers each, but waits at the gate with one order.
 struct Gated {
@@ -49,15 +46,15 @@ impl Reaction for Gated {
     }
 }
 
-struct Running {
+/// A worker with such a reaction, and what is seen of it.
+struct Watched {
     gate: Arc<Semaphore>,
     at_gate: Arc<Semaphore>,
     seen: Arc<Mutex<BTreeMap<OrderId, Vec<usize>>>>,
-    stop: CancellationToken,
-    task: JoinHandle<Result<(), WorkerError>>,
+    worker: Running,
 }
 
-impl Running {
+impl Watched {
     fn start(bed: &Bed, stuck: OrderId) -> Self {
         let (gate, seen) = (Arc::new(Semaphore::new(0)), Arc::default());
         let at_gate = Arc::new(Semaphore::new(0));
@@ -67,24 +64,23 @@ impl Running {
             at_gate: Arc::clone(&at_gate),
             seen: Arc::clone(&seen),
         });
-        let producer = bed.client.producer(ProducerConfig::default());
-        let worker = Worker::new(
-            bed.client.clone(),
-            producer,
-            GROUP,
-            reactions,
-            WorkerConfig::default(),
-        );
-        let stop = CancellationToken::new();
-        let stopped = stop.clone();
-        let task = tokio::spawn(async move { worker.run(stopped).await });
+        let worker = Running::with(bed, reactions);
         Self {
             gate,
             at_gate,
             seen,
-            stop,
-            task,
+            worker,
         }
+    }
+
+    /// One that has handled order 0 and is stuck with order 1.
+    async fn stuck(bed: &Bed) -> Self {
+        let watched = Self::start(bed, order(1));
+        bed.ask_of(&[(0, 10)]).await;
+        until_committed(bed, 1).await;
+        bed.ask_of(&[(1, 11)]).await;
+        watched.until_stuck().await;
+        watched
     }
 
     async fn until_stuck(&self) {
@@ -102,11 +98,7 @@ impl Running {
 #[tokio::test]
 async fn an_order_that_is_stuck_holds_up_no_other_and_the_commit_waits_for_it() {
     let bed = Bed::start().await;
-    let worker = Running::start(&bed, order(1));
-    bed.ask_of(&[(0, 10)]).await;
-    until_committed(&bed, 1).await;
-    bed.ask_of(&[(1, 11)]).await;
-    worker.until_stuck().await;
+    let worker = Watched::stuck(&bed).await;
     bed.ask_of(&[(1, 12), (2, 13)]).await;
     worker.until_seen(2, &[13]).await;
     bed.ask_of(&[(0, 14)]).await;
@@ -114,29 +106,22 @@ async fn an_order_that_is_stuck_holds_up_no_other_and_the_commit_waits_for_it() 
     worker.gate.add_permits(1);
     until_committed(&bed, 5).await;
     worker.until_seen(1, &[11, 12]).await;
-    worker.stop.cancel();
-    within("stopping", worker.task).await.unwrap().unwrap();
+    worker.worker.stop().await;
 }
 
 #[tokio::test]
 async fn a_worker_that_is_stopped_commits_up_to_what_is_not_done() {
     let bed = Bed::start().await;
-    let worker = Running::start(&bed, order(1));
-    bed.ask_of(&[(0, 10)]).await;
-    until_committed(&bed, 1).await;
-    bed.ask_of(&[(1, 11)]).await;
-    worker.until_stuck().await;
+    let worker = Watched::stuck(&bed).await;
     bed.ask_of(&[(2, 12)]).await;
     worker.until_seen(2, &[12]).await;
-    worker.stop.cancel();
-    within("stopping", worker.task).await.unwrap().unwrap();
+    worker.worker.stop().await;
     let committed = bed.broker.inspect().committed(GROUP, Asked::TOPIC, 0);
     assert_eq!(committed, Some(1));
     // The next one begins there, and handles what came behind it again.
-    let next = Running::start(&bed, order(9));
+    let next = Watched::start(&bed, order(9));
     next.until_seen(1, &[11]).await;
     next.until_seen(2, &[12]).await;
     until_committed(&bed, 3).await;
-    next.stop.cancel();
-    within("stopping", next.task).await.unwrap().unwrap();
+    next.worker.stop().await;
 }

@@ -52,8 +52,11 @@ impl Running {
         bed: &Bed,
         check: impl Fn(&Asked) -> Result<(), ReactionError> + Send + Sync + 'static,
     ) -> Self {
+        Self::with(bed, Reactions::new().on(Answer(check)))
+    }
+
+    pub(crate) fn with(bed: &Bed, reactions: Reactions) -> Self {
         let producer = bed.client.producer(ProducerConfig::default());
-        let reactions = Reactions::new().on(Answer(check));
         let worker = Worker::new(
             bed.client.clone(),
             producer.clone(),
