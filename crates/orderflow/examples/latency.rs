@@ -51,11 +51,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Ipv4Addr::LOCALHOST.into(),
     )
     .await?;
-    let url = |role| {
-        shop.address(role)
-            .map(|at| format!("http://{at}"))
-            .ok_or("not part of the shop")
-    };
+    let url = |role| shop.url(role).ok_or("not part of the shop");
     let orders = format!("{}/orders", url(Role::Order)?);
     let offsets: Vec<String> = Role::ALL
         .iter()

@@ -87,11 +87,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Ipv4Addr::LOCALHOST.into(),
     )
     .await?;
-    let url = |role| {
-        shop.address(role)
-            .map(|at| format!("http://{at}"))
-            .ok_or("not part of the shop")
-    };
+    let url = |role| shop.url(role).ok_or("not part of the shop");
     let local = LoadSettings {
         order_url: url(Role::Order)?.parse()?,
         inventory_url: url(Role::Inventory)?.parse()?,

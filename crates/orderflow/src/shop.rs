@@ -245,6 +245,11 @@ impl Shop {
         Some(application.address())
     }
 
+    /// The same as a URL without a path: `http://127.0.0.1:8001`.
+    pub fn url(&self, role: Role) -> Option<String> {
+        self.address(role).map(|at| format!("http://{at}"))
+    }
+
     /// The services and where they listen.
     pub fn addresses(&self) -> impl Iterator<Item = (Role, SocketAddr)> + '_ {
         self.services
