@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use toml::{Table, Value};
 
 /// The services: each sees the kit and the contracts, and never another one.
-const SERVICES: [&str; 6] = [
-    "dashboard",
+const SERVICES: [&str; 5] = [
     "inventory-service",
     "notification-service",
     "order-service",
@@ -135,6 +134,11 @@ fn allowed(name: &str) -> Option<(&'static [&'static str], &'static [&'static st
         "kafka-client" => Some((&["kafka-wire", "trace-context"], &["kafka-broker"])),
         "kafka-broker" => Some((&["kafka-wire"], &["kafka-client"])),
         "service-kit" => Some((&["contracts", "kafka-client"], &["kafka-broker"])),
+        // It shows Kafka itself, not events alone (ADR 4).
+        "dashboard" => Some((
+            &["contracts", "kafka-client", "service-kit"],
+            &["kafka-broker"],
+        )),
         service if SERVICES.contains(&service) => Some((
             &["contracts", "service-kit"],
             &["kafka-broker", "kafka-client"],
