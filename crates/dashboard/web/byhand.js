@@ -71,7 +71,7 @@ function show(node) {
   tip.replaceChildren(
     ...(reason ? [h('p', { class: 'why', text: reason })] : []),
     ...commands.slice(0, 1).map(({ command }) => h('code', { text: command })),
-    ...(commands.length && node.matches('button') ? [h('small', { text: 'by hand · press c to copy' })] : []),
+    ...(commands.length ? [h('small', { text: node.matches('button:focus') ? 'by hand · press c to copy' : 'by hand' })] : []),
   );
   tip.hidden = false;
   place(tip, node);

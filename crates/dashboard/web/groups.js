@@ -144,5 +144,5 @@ export function readersOf(snapshot, topic, partition) {
 /** A chip that says whether a group has committed beyond an offset. */
 export function commitChip({ group, committed }, offset) {
   const done = committed !== null && committed > offset;
-  return h('span', { class: `chip commit ${groupClass(group)}${done ? ' done' : ''}`, 'data-group-commit': group }, h('span', { 'aria-hidden': 'true', text: done ? '✓ ' : '· ' }), `${brief(group)} ${done ? `committed ${num(committed)}` : committed === null ? 'has committed nothing' : `is at ${num(committed)}`}`);
+  return h('span', { class: `chip commit ${groupClass(group)}${done ? ' done' : ''}`, 'data-group-commit': group }, h('span', { 'aria-hidden': 'true', text: done ? '✓' : '·' }), `${brief(group)} ${done ? `committed ${num(committed)}` : committed === null ? 'has committed nothing' : `is at ${num(committed)}`}`);
 }

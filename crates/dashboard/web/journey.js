@@ -10,12 +10,15 @@ import { commitChip, readersOf } from './groups.js';
 import { recordHash } from './routes.js';
 
 const AGAIN_MS = 1200;
+// Each time a little later: an order that has nothing more to tell is not asked for ever as often.
+const LATER = 1.1;
+const LATEST_MS = 10_000;
 const ENDS = { SHIPPED: 'It is on its way.', DECLINED: 'It has ended: declined.', REFUNDED: 'It has ended: refunded.', CANCELLED: 'It is cancelled already.', REJECTED: 'It is about to end: rejected.' };
 const WRITER = { order_placed: 'order-service', order_cancelled: 'order-service', payment_processed: 'payment-service', inventory_updated: 'inventory-service', shipment_processed: 'shipment-service' };
 
 /** Follows an order in `body` until something else is shown. */
 export function open(id, body) {
-  const state = { id, journey: null, timer: 0, stopped: false, snapshot: null };
+  const state = { id, journey: null, timer: 0, pause: AGAIN_MS, stopped: false, snapshot: null };
   const cancel = actionButton('Cancel the order', { 'data-testid': 'cancel-order' }, () => send(`Cancel …${short(id)}`, `/api/orders/${encodeURIComponent(id)}/cancel`, {}, { commands: commands.cancelling(id), said: (answer) => answer?.done ?? `asked for …${short(id)} back` }).then(() => load(state, parts)), () => [...commands.cancelling(id), commands.curl(`/api/orders/${id}/cancel`)]);
   const parts = {
     cancel,
@@ -58,7 +61,8 @@ async function load(state, parts) {
   }
   if (again && !state.stopped) {
     clearTimeout(state.timer);
-    state.timer = setTimeout(() => load(state, parts), AGAIN_MS);
+    state.timer = setTimeout(() => load(state, parts), state.pause);
+    state.pause = Math.min(LATEST_MS, state.pause * LATER);
   }
 }
 

@@ -20,6 +20,14 @@ const MAIN = {
   shipment_processed: 'order-service',
   order_cancelled: 'shipment-service',
 };
+// Who reads it, until the groups say so themselves.
+const READERS = {
+  order_placed: ['payment-service'],
+  payment_processed: ['order-service', 'inventory-service'],
+  inventory_updated: ['order-service', 'payment-service', 'shipment-service'],
+  shipment_processed: ['order-service', 'inventory-service'],
+  order_cancelled: ['shipment-service'],
+};
 const LANES = ['order_placed', 'payment_processed', 'inventory_updated', 'shipment_processed', 'order_cancelled'];
 
 const HEAD = 58;
@@ -75,9 +83,10 @@ function lanesOf(snapshot, x) {
   return LANES.map((topic, index) => {
     const found = snapshot.topics.find((candidate) => candidate.topic === topic);
     const readers = [];
-    for (const { group, offsets } of snapshot.groups) {
-      const mine = offsets.filter((offset) => offset.topic === topic);
-      if (!mine.length || !x.has(group)) continue;
+    for (const group of x.keys()) {
+      const known = snapshot.groups.find((candidate) => candidate.group === group);
+      const mine = (known?.offsets ?? []).filter((offset) => offset.topic === topic);
+      if (!mine.length && !READERS[topic].includes(group)) continue;
       readers.push({
         group,
         x: x.get(group),
@@ -120,7 +129,7 @@ function makeHead(name) {
     s('text', { class: 'name', y: 25 }, brief(name)),
     s('circle', { class: 'dot', r: 4, cy: 42 }),
     s('text', { class: 'state', y: 46 }),
-    s('text', { class: 'outbox', y: 46 }),
+    s('text', { class: 'outbox', y: 24 }),
   );
 }
 
@@ -177,28 +186,25 @@ function makeReader({ group }) {
     { class: 'reader', 'data-reader': group },
     s('path', { class: 'flow' }),
     s('path', { class: 'tip' }),
-    s('text', { class: 'lag' }),
-    s('text', { class: 'dead' }),
+    s('text', { class: 'lag' }, s('tspan', { class: 'dead' }), s('tspan', {})),
   );
 }
 
 function changeReader(node, reader, lane) {
-  const [flow, tip, lag, dead] = node.children;
+  const [flow, tip, lag] = node.children;
+  const [dead, behind] = lag.children;
   const away = reader.x > lane.x ? 1 : -1;
   const end = reader.x - away * 9;
   attr(node, 'class', `reader${reader.main ? ' main' : ''}`);
   attr(flow, 'd', `M${lane.x + away * 8} ${lane.y}H${end}`);
   attr(flow, 'stroke-width', (2.5 + Math.min(4, Math.log10(1 + reader.rate) * 1.4)).toFixed(1));
   attr(tip, 'd', `M${reader.x - away * 1} ${lane.y}l${-away * 9} -5v10z`);
-  const anchor = away > 0 ? 'end' : 'start';
-  for (const [label, dy] of [[lag, 15], [dead, 27]]) {
-    attr(label, 'x', reader.x - away * 6);
-    attr(label, 'y', lane.y + dy);
-    attr(label, 'text-anchor', anchor);
-  }
-  text(lag, reader.lag ? `lag ${compact(reader.lag)}` : '');
+  attr(lag, 'x', reader.x - away * 6);
+  attr(lag, 'y', lane.y + 15);
+  attr(lag, 'text-anchor', away > 0 ? 'end' : 'start');
+  text(dead, reader.dead ? `✕ ${compact(reader.dead)} dead${reader.lag ? ' · ' : ''}` : '');
+  text(behind, reader.lag ? `lag ${compact(reader.lag)}` : '');
   toggle(lag, 'behind', reader.lag > 0);
-  text(dead, reader.dead ? `✕ ${compact(reader.dead)} dead` : '');
   run(flow, reader.rate);
 }
 

@@ -4,7 +4,7 @@ import { actionButton, forbid, send } from './actions.js';
 import { handsButton } from './byhand.js';
 import * as commands from './commands.js';
 import { $, attr, h, keyed, text } from './dom.js';
-import { brief, count, groupClass, inOrder, memberSign } from './format.js';
+import { brief, groupClass, inOrder, memberSign, num } from './format.js';
 import { announce } from './log.js';
 
 const ACTIONS = ['stop', 'crash', 'start', 'remove'];
@@ -59,7 +59,7 @@ function makeService({ service }) {
 function changeService(card, { service, instances }, { can }) {
   const running = instances.filter(({ state }) => state === 'running').length;
   attr(card, 'data-state', stateOf(instances));
-  text($('.count', card), `${running} of ${count(instances.length, 'instance')}`);
+  text($('.count', card), `${running} of ${num(instances.length)} up`);
   forbid($('[data-action="add"]', card), can.instances ? null : ELSEWHERE);
   keyed($('.instances', card), instances, ({ instance }) => instance, (one) => makeInstance(service, one), (row, one) => changeInstance(row, one, can));
 }
