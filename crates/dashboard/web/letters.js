@@ -37,6 +37,7 @@ function make({ topic, group, origin }) {
     list.hidden = !list.hidden;
     open.setAttribute('aria-expanded', String(!list.hidden));
     open.textContent = list.hidden ? 'Show' : 'Hide';
+    open.setAttribute('aria-label', `${open.textContent} the letters of ${topic}`);
     if (!list.hidden) load(node, topic);
   });
   return node;

@@ -49,7 +49,6 @@ function change(row, order, now) {
   const [swatch, id, customer, amount, steps, status, age] = link.children;
   attr(row, 'data-order-id', order.order_id);
   attr(link, 'href', orderHash(order.order_id));
-  attr(link, 'aria-label', `Order …${short(order.order_id)}, ${order.status}, ${money(order.total_amount)}`);
   attr(swatch, 'class', `swatch ${keyClass(order.order_id)}`);
   text(id, short(order.order_id));
   text(customer, order.customer_id);

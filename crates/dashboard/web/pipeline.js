@@ -1,7 +1,8 @@
 // The picture: services as lifelines, topics as lanes between them, in the order in which an order passes; what flows, flows as fast as it
 // is read.
 
-import { $, attr, calm, keyed, s, text, toggle } from './dom.js';
+import { $, attr, h, keyed, s, style, text, toggle } from './dom.js';
+import { flow } from './flow.js';
 import { brief, compact, groupClass, inOrder, rate } from './format.js';
 import { stateOf } from './services.js';
 
@@ -33,12 +34,12 @@ const LANES = ['order_placed', 'payment_processed', 'inventory_updated', 'shipme
 const HEAD = 58;
 const FIRST = 106;
 const STEP = 46;
-const DOT_GAP = 22;
-const MOST_DOTS = 12;
 const SMOOTH = 0.5;
 
 const svg = s('svg', { role: 'img', 'aria-label': 'The pipeline' });
 const layers = { band: s('rect', { class: 'band', rx: 10 }), lives: s('g'), lanes: s('g'), heads: s('g') };
+// What moves is HTML above the picture: the browser then moves it without drawing it anew.
+const flows = h('div', { class: 'flows', 'aria-hidden': 'true' });
 const seen = new Map();
 let width = 0;
 
@@ -46,7 +47,7 @@ let width = 0;
 export function start() {
   svg.append(layers.band, layers.lives, layers.lanes, layers.heads);
   const frame = $('#picture');
-  frame.append(svg);
+  frame.append(svg, flows);
   new ResizeObserver(([entry]) => {
     width = Math.floor(entry.contentRect.width);
     if (latest) render(latest);
@@ -76,6 +77,8 @@ export function render(snapshot) {
   });
   keyed(layers.heads, services, (name) => name, makeHead, (node, name) => changeHead(node, name, snapshot, x.get(name), Math.min(168, width / services.length - 8)));
   keyed(layers.lanes, lanes, (lane) => lane.topic, makeLane, changeLane);
+  const moving = lanes.flatMap((lane) => lane.readers.map((reader) => ({ key: `${lane.topic}/${reader.group}`, lane, reader })));
+  keyed(flows, moving, ({ key }) => key, () => h('div', {}, h('i', {})), changeFlow);
   attr(svg, 'aria-label', told(snapshot, services, lanes));
 }
 
@@ -184,20 +187,16 @@ function makeReader({ group }) {
   return s(
     'g',
     { class: 'reader', 'data-reader': group },
-    s('path', { class: 'flow' }),
     s('path', { class: 'tip' }),
     s('text', { class: 'lag' }, s('tspan', { class: 'dead' }), s('tspan', {})),
   );
 }
 
 function changeReader(node, reader, lane) {
-  const [flow, tip, lag] = node.children;
+  const [tip, lag] = node.children;
   const [dead, behind] = lag.children;
   const away = reader.x > lane.x ? 1 : -1;
-  const end = reader.x - away * 9;
   attr(node, 'class', `reader${reader.main ? ' main' : ''}`);
-  attr(flow, 'd', `M${lane.x + away * 8} ${lane.y}H${end}`);
-  attr(flow, 'stroke-width', (2.5 + Math.min(4, Math.log10(1 + reader.rate) * 1.4)).toFixed(1));
   attr(tip, 'd', `M${reader.x - away * 1} ${lane.y}l${-away * 9} -5v10z`);
   attr(lag, 'x', reader.x - away * 6);
   attr(lag, 'y', lane.y + 15);
@@ -205,26 +204,19 @@ function changeReader(node, reader, lane) {
   text(dead, reader.dead ? `✕ ${compact(reader.dead)} dead${reader.lag ? ' · ' : ''}` : '');
   text(behind, reader.lag ? `lag ${compact(reader.lag)}` : '');
   toggle(lag, 'behind', reader.lag > 0);
-  run(flow, reader.rate);
 }
 
-// A dot is a record up to twelve a second; above that they run as fast, and the line grows wider.
-const flows = new WeakMap();
-
-function run(path, perSecond) {
-  toggle(path, 'still', !perSecond);
-  if (calm()) return flows.get(path)?.cancel();
-  let animation = flows.get(path);
-  if (!animation) {
-    animation = path.animate([{ strokeDashoffset: DOT_GAP }, { strokeDashoffset: 0 }], { duration: 1000, iterations: Infinity });
-    flows.set(path, animation);
-  }
-  if (!perSecond) return animation.pause();
-  const speed = Math.min(MOST_DOTS, perSecond);
-  if (Math.abs(animation.playbackRate - speed) > 0.2 || animation.playState !== 'running') {
-    animation.updatePlaybackRate(speed);
-    animation.play();
-  }
+// A record passes the nearer readers on its way to the farther ones: each flow begins at the reader before it.
+function changeFlow(node, { lane, reader }) {
+  const right = reader.x > lane.x;
+  const nearer = lane.readers.map(({ x }) => x).filter((x) => (right ? x > lane.x && x < reader.x : x < lane.x && x > reader.x));
+  const begin = right ? Math.max(lane.x, ...nearer) : Math.min(lane.x, ...nearer);
+  const [from, to] = [Math.min(begin, reader.x), Math.max(begin, reader.x)];
+  style(node, 'left', `${from + 8}px`);
+  style(node, 'top', `${lane.y - 5}px`);
+  style(node, 'width', `${Math.max(0, to - from - 17)}px`);
+  attr(node, 'class', groupClass(lane.writer));
+  flow(node.firstChild, reader.rate, right);
 }
 
 function told(snapshot, services, lanes) {

@@ -123,7 +123,7 @@ function slider() {
 }
 
 function preset(rate) {
-  return actionButton(rate ? `${num(rate)}/s` : 'None', { class: 'small', 'data-rate': rate, 'aria-label': rate ? `${num(rate)} orders a second` : 'No stream of orders' }, () => ask(rate), () => commands.loading(rate));
+  return actionButton(rate ? `${num(rate)}/s` : 'None', { class: 'small', 'data-rate': rate, 'aria-label': rate ? `${num(rate)}/s: a stream of orders` : 'None: no stream of orders' }, () => ask(rate), () => commands.loading(rate));
 }
 
 async function ask(rate) {

@@ -22,7 +22,7 @@ export function stateOf(instances) {
 /** Makes what does not change: the broker's buttons. */
 export function start() {
   const row = $('#broker-actions');
-  const what = { stop: 'Stop the broker', start: 'Start the broker', crash: 'Crash the broker', cut: 'Cut the connections' };
+  const what = { stop: 'Stop the broker', start: 'Start the broker', crash: 'Crash the broker', cut: 'Cut connections to the broker' };
   const labels = { stop: 'Stop', start: 'Start', crash: 'Crash', cut: 'Cut connections' };
   for (const [action, label] of Object.entries(labels)) {
     const act = () => send(what[action], `/api/broker/${action}`, {}, { commands: commands.broker(action) });
