@@ -165,7 +165,8 @@ function makeLane({ topic }) {
     s('line', { class: 'log' }),
     s('g', { class: 'readers' }),
     s('circle', { class: 'source', r: 5 }),
-    s('text', { class: 'topic' }, s('tspan', { class: 'topic-name' }, topic), s('tspan', { class: 'topic-rate', dx: 8 })),
+    // The space at the end keeps browsers from cutting the last letter off when the figure grows.
+    s('text', { class: 'topic' }, s('tspan', { class: 'topic-name' }, topic), s('tspan', { class: 'topic-rate', dx: 8 }), s('tspan', {}, '\u00a0')),
   );
 }
 
@@ -179,7 +180,7 @@ function changeLane(node, lane) {
   attr(source, 'cy', lane.y);
   attr(label, 'x', from + 12);
   attr(label, 'y', lane.y - 10);
-  text(label.lastChild, lane.there ? `${rate(lane.rate)}/s` : 'not there yet');
+  text(label.children[1], lane.there ? `${rate(lane.rate)}/s` : 'not there yet');
   keyed(readers, lane.readers, (reader) => reader.group, makeReader, (arrow, reader) => changeReader(arrow, reader, lane));
 }
 
