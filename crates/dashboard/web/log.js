@@ -20,7 +20,7 @@ export function note({ ok, text, commands = [], more = null }) {
     { class: ok ? 'ok' : 'bad' },
     h('time', { text: clock(Date.now()) }),
     h('span', { class: 'mark', 'aria-hidden': 'true', text: ok ? '✓' : '✕' }),
-    h('div', {}, h('p', { text }), ...commands.map(commandLine)),
+    h('div', {}, h('p', { text }), ...commands.slice(0, 1).map(commandLine)),
   );
   list.prepend(entry);
   while (list.children.length > MOST) list.lastChild.remove();

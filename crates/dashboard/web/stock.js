@@ -25,7 +25,8 @@ function make({ product_id: product }) {
 
 function change(row, { quantity, price, initial, restocked }) {
   const [, cost, level, left, , button] = row.children;
-  const all = Math.max(1, initial + restocked);
+  // Against what there was at first: what was delivered since only grows.
+  const all = Math.max(1, initial);
   text(cost, money(price));
   text(left, compact(quantity));
   attr(left, 'title', `${num(quantity)} left of ${num(initial)} and ${num(restocked)} delivered`);

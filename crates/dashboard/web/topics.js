@@ -85,7 +85,8 @@ function changeTopic(node, { topic, partitions, rate: perSecond }, readers, glid
   const [title, facts, lanes] = node.children;
   const lag = partitions.reduce((most, { partition }) => Math.max(most, ...(readers.get(`${topic}/${partition}`) ?? []).map((reader) => reader.lag ?? 0)), 0);
   text(facts.children[0], `${rate(perSecond)}/s`);
-  text(facts.children[1], `${compact(records(partitions))} records`);
+  const there = records(partitions);
+  text(facts.children[1], there === 1 ? '1 record' : `${compact(there)} records`);
   text(facts.children[2], lag ? `up to ${compact(lag)} behind` : 'nobody behind');
   toggle(facts.children[2], 'behind', lag > 0);
   const open = !folded.get(topic);
