@@ -22,6 +22,7 @@ export function render(snapshot) {
   forget(new Set(names));
   keyed($('#group-list'), groups, ({ group }) => group, makeGroup, (node, group) => changeGroup(node, group, snapshot));
   $('#groups-none').hidden = groups.length > 0;
+  text($('#groups-none'), snapshot.kafka.state === 'away' ? 'Kafka is away: nothing is known of its groups.' : 'No groups yet.');
 }
 
 function makeGroup({ group }) {
@@ -53,8 +54,8 @@ function makeGroup({ group }) {
 
 function changeGroup(node, group, snapshot) {
   const state = $('.chip.state', node);
-  text(state, group.state);
-  attr(state, 'data-state', group.state.toLowerCase());
+  text(state, group.state || 'Unknown');
+  attr(state, 'data-state', (group.state || 'unknown').toLowerCase());
   text($('.facts', node), `generation ${group.generation ?? '–'} · ${group.protocol || 'no assignor'}`);
   text($('.lag', node), num(group.lag));
   toggle($('.lag', node), 'behind', group.lag > 0);

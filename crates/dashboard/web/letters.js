@@ -15,7 +15,7 @@ const SURE_MS = 4000;
 /** Shows a snapshot. */
 export function render(snapshot) {
   const letters = snapshot.dead_letters.filter(({ count: there }) => there > 0);
-  keyed($('#letter-list'), letters, ({ topic }) => topic, make, change);
+  keyed($('#letter-list'), letters, ({ topic }) => topic, make, (node, there) => change(node, there, snapshot));
   $('#letters-none').hidden = letters.length > 0;
   const total = letters.reduce((sum, { count: there }) => sum + there, 0);
   text($('#letters-count'), total ? num(total) : '');
@@ -43,12 +43,16 @@ function make({ topic, group, origin }) {
   return node;
 }
 
-function change(node, { topic, count: there }) {
+function change(node, { topic, count: there }, snapshot) {
   text($('.count', node), count(there, 'letter'));
   for (const button of node.querySelectorAll('[data-action="redrive"], [data-action="drop"]')) forbid(button, null);
-  if (node.shown !== there && !$('.letters', node).hidden) load(node, topic);
-  node.shown = there;
+  // As many as before may be others: where they lie tells.
+  const lie = partitionsOf(snapshot, topic).map(({ start, end }) => `${start}-${end}`).join();
+  if (node.turn && node.lie !== lie) load(node, topic);
+  node.lie = lie;
 }
+
+const partitionsOf = (snapshot, name) => snapshot?.topics.find(({ topic }) => topic === name)?.partitions ?? [{ partition: 0, start: 0, end: 1 }];
 
 // What is dropped is gone, so it is asked for twice; the second time within four seconds.
 function sure(button, act) {
@@ -70,7 +74,7 @@ async function load(node, topic) {
   const list = $('.letters', node);
   // Loads that are overtaken by a later one show nothing.
   const turn = (node.turn = (node.turn ?? 0) + 1);
-  const partitions = live.snapshot?.topics.find((candidate) => candidate.topic === topic)?.partitions ?? [{ partition: 0, start: 0, end: 1 }];
+  const partitions = partitionsOf(live.snapshot, topic);
   let letters;
   try {
     const pages = await Promise.all(partitions.filter(({ start, end }) => end > start).map(({ partition, start }) => get(`/api/records?topic=${encodeURIComponent(topic)}&partition=${partition}&offset=${start}&limit=${MOST}`)));

@@ -144,6 +144,11 @@ function changeHead(node, name, snapshot, center, size) {
   attr(box, 'width', size);
   attr(edge, 'x', left);
   attr(title, 'x', left + (wide ? 14 : 9));
+  // A name that is wider than its box is drawn narrower.
+  const room = Math.round(size - 14);
+  const tight = !wide && brief(name).length * 6.4 > room;
+  attr(title, 'textLength', tight ? room : null);
+  attr(title, 'lengthAdjust', tight ? 'spacingAndGlyphs' : null);
   attr(dot, 'cx', left + (wide ? 18 : 13));
   attr(state, 'x', left + (wide ? 27 : 21));
   const instances = snapshot.services.find(({ service }) => service === name)?.instances ?? [];

@@ -15,7 +15,7 @@ export function render(snapshot) {
   $('#rebalances-none').hidden = snapshot.rebalances.length > 0;
   const [newest] = snapshot.rebalances;
   const key = newest ? keyOf(newest) : '';
-  if (latest !== null && key !== latest && newest) announce(`${newest.group} rebalanced: generation ${newest.generation}, ${count(newest.moves.length, 'partition')} moved`);
+  if (latest !== null && key !== latest && newest) announce(`${newest.group} rebalanced: ${generations(newest.was, newest.generation)}, ${count(newest.moves.length, 'partition')} moved`);
   latest = key;
 }
 
@@ -26,9 +26,15 @@ function make({ at, group, generation, was, moves }) {
   return h(
     'li',
     { class: `rebalance ${groupClass(group)}${fresh ? ' fresh' : ''}`, 'data-rebalance': group, 'data-generation': generation },
-    h('p', { class: 'what' }, h('b', { text: brief(group) }), h('span', { class: 'generations', text: was === null ? `generation ${generation}` : `generation ${was} → ${generation}` }), h('time', { text: clock(at), title: new Date(at).toISOString() }), h('span', { class: 'ago' })),
+    h('p', { class: 'what' }, h('b', { text: brief(group) }), h('span', { class: 'generations', text: generations(was, generation) }), h('time', { text: clock(at), title: new Date(at).toISOString() }), h('span', { class: 'ago' })),
     ...(moves.length ? byPair(moves).map((pair) => makeMove(group, pair)) : [h('p', { class: 'quiet', text: 'Nothing moved: everyone has what they had.' })]),
   );
+}
+
+// Only a member can tell the generation: there may be none.
+function generations(was, now) {
+  if (now === null) return 'generation not known';
+  return was === null ? `generation ${now}` : `generation ${was} → ${now}`;
 }
 
 // Partitions that went the same way are one line.

@@ -34,6 +34,7 @@ export function start() {
 /** Shows a snapshot. */
 export function render(snapshot) {
   const services = inOrder(snapshot.services.map(({ service }) => service)).map((name) => snapshot.services.find(({ service }) => service === name));
+  attr($('#services'), 'data-count', services.length);
   keyed($('#services'), services, ({ service }) => service, makeService, (card, service) => changeService(card, service, snapshot));
   for (const button of $('#broker-actions').querySelectorAll('[data-broker-action]')) forbid(button, brokerReason(button.dataset.brokerAction, snapshot));
   tellChanges(snapshot);
@@ -47,7 +48,7 @@ function brokerReason(action, { kafka, can }) {
 }
 
 function makeService({ service }) {
-  const add = actionButton('+ Instance', { class: 'small add', 'aria-label': `Add an instance of ${service}`, 'data-action': 'add' }, () => send(`Add an instance of ${service}`, `/api/services/${service}/instances`, {}, { commands: commands.adding(service) }), () => commands.adding(service));
+  const add = actionButton('+ Add', { class: 'small add', 'aria-label': `Add an instance of ${service}`, 'data-action': 'add' }, () => send(`Add an instance of ${service}`, `/api/services/${service}/instances`, {}, { commands: commands.adding(service) }), () => commands.adding(service));
   return h(
     'article',
     { class: `service ${groupClass(service)}`, 'data-service': service, 'data-hands': '', 'aria-label': service },
@@ -78,7 +79,7 @@ function makeInstance(service, { instance, url }) {
     'li',
     { 'data-instance': instance },
     h('span', { class: `member ${colour}`, 'aria-hidden': 'true', text: sign }),
-    h('span', { class: 'who' }, h('b', { text: instance, title: url }), h('span', { class: 'state' })),
+    h('span', { class: 'who' }, h('b', { text: instance.replace(`${service}-`, `${brief(service)}-`), title: `${instance} at ${url}` }), h('span', { class: 'state' })),
     h('span', { class: 'segments', role: 'group', 'aria-label': instance }, ...buttons),
   );
 }

@@ -2,18 +2,21 @@
 
 const FIRST_PAUSE_MS = 1000;
 const LONGEST_PAUSE_MS = 10_000;
+const FRAME_MS = 4;
 
 const renderers = [];
 const listeners = [];
 let source = null;
 let raw = null;
 let scheduled = false;
+let wanted = false;
+let pass = [];
 let pause = FIRST_PAUSE_MS;
 
 /** What is known: the latest snapshot, when it came (by this clock), the state of the connection and the server's clock less this one. */
 export const live = { snapshot: null, receivedAt: 0, state: 'connecting', skew: 0 };
 
-/** Calls `render(snapshot)` for the latest snapshot, at most once a frame. */
+/** Calls `render(snapshot)` for the latest snapshot, at most once a frame; in the order in which they were named. */
 export function onSnapshot(render) {
   renderers.push(render);
 }
@@ -66,20 +69,34 @@ function tell() {
 
 /** Renders the latest snapshot again in the next frame, for what somebody changed on the page. */
 export function schedule() {
+  wanted = true;
   if (scheduled) return;
   scheduled = true;
   requestAnimationFrame(render);
 }
 
+// A pass goes over all parts of the page with one snapshot, and over several frames where that takes long, so that no frame does.
 function render() {
-  scheduled = false;
+  try {
+    if (!pass.length) begin();
+    const until = performance.now() + FRAME_MS;
+    do pass.shift()?.(live.snapshot);
+    while (pass.length && performance.now() < until);
+  } finally {
+    // A part that fails must not keep the others from going on.
+    scheduled = pass.length > 0 || wanted;
+    if (scheduled) requestAnimationFrame(render);
+  }
+}
+
+function begin() {
+  wanted = false;
   if (raw !== null) {
-    // What came in between two frames is never looked at.
+    // What came in since the last pass, except the latest, is never looked at.
     const data = raw;
     raw = null;
     live.snapshot = JSON.parse(data);
     live.skew = live.snapshot.at - live.receivedAt;
   }
-  if (!live.snapshot) return;
-  for (const renderer of renderers) renderer(live.snapshot);
+  if (live.snapshot) pass = [...renderers];
 }

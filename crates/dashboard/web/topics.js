@@ -36,6 +36,7 @@ export function render(snapshot) {
   $('#empty-topics').hidden = !empty.length;
   text($('#topics-count'), `${count(topics.length, 'topic')}, ${count(topics.reduce((sum, topic) => sum + topic.partitions.length, 0), 'partition')}`);
   $('#topics-none').hidden = topics.length > 0;
+  text($('#topics-none'), snapshot.kafka.state === 'away' ? 'Kafka is away: nothing is known of its topics.' : 'No topics yet. The services make them when they start.');
 }
 
 const records = (partitions) => partitions.reduce((sum, { start, end }) => sum + end - start, 0);
