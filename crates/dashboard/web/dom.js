@@ -95,5 +95,13 @@ export function keyed(parent, items, keyOf, make, change) {
 /** Whether somebody asked for little motion. */
 export const calm = () => matchMedia('(prefers-reduced-motion: reduce)').matches;
 
-/** Whether the pointer or the keyboard is on the element, so that what is shown there should hold still. */
-export const attended = (node) => node.matches(':hover') || node.contains(document.activeElement);
+const PATIENCE_MS = 20_000;
+let stirred = 0;
+for (const event of ['pointermove', 'pointerdown', 'keydown']) addEventListener(event, () => (stirred = Date.now()), { passive: true, capture: true });
+
+/** Whether somebody points at the element, or the keyboard is on it, so that what is shown there should hold still; for 20 s at most after the last stir. */
+export function attended(node) {
+  if (Date.now() - stirred > PATIENCE_MS) return false;
+  const focused = document.activeElement;
+  return (node.contains(focused) && focused.matches(':focus-visible')) || (node.matches(':hover') && matchMedia('(hover: hover)').matches);
+}

@@ -43,7 +43,7 @@ function makeGroup({ group }) {
     'article',
     { class: `group ${groupClass(group)}`, 'data-group': group, 'data-hands': '', 'aria-label': `Group ${group}` },
     h('header', {}, h('h3', { text: group }), h('span', { class: 'chip state' }), h('span', { class: 'facts' }), handsButton(`group ${group}`)),
-    h('div', { class: 'lag-now' }, h('span', { class: 'figure' }, h('b', { class: 'lag' }), h('span', { text: ' behind' })), spark()),
+    h('div', { class: 'lag-now' }, h('span', { class: 'figure' }, h('b', { class: 'lag' }), h('span', { text: ' behind' }), h('small', { class: 'peak' })), spark()),
     h('ul', { class: 'members' }),
     h('p', { class: 'nobody', hidden: true }),
     h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': `Partitions of ${group}` }, table),
@@ -59,7 +59,7 @@ function changeGroup(node, group, snapshot) {
   text($('.facts', node), `generation ${group.generation ?? '–'} · ${group.protocol || 'no assignor'}`);
   text($('.lag', node), num(group.lag));
   toggle($('.lag', node), 'behind', group.lag > 0);
-  drawSpark($('.spark', node), group.group, snapshot.at);
+  text($('.peak', node), `at most ${compact(drawSpark($('.spark', node), group.group, snapshot.at))} in 2 min`);
   keyed($('.members', node), group.members.slice(0, 50), ({ member_id: id }) => id, makeMember(group.group), changeMember);
   const nobody = $('.nobody', node);
   nobody.hidden = group.members.length > 0;

@@ -19,4 +19,6 @@ startByHand();
 for (const part of [status, pipeline, services, place, orders, drawer]) part.start();
 stream.onSnapshot(commands.knows);
 for (const part of [status, pipeline, services, place, orders, topics, groups, rebalances, letters, stock, drawer]) stream.onSnapshot(part.render);
+// Until all of it is there, none of it is shown: nothing jumps.
+stream.onSnapshot(() => document.body.classList.remove('waiting'));
 stream.start();

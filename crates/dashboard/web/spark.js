@@ -30,7 +30,7 @@ export function spark() {
   return s('svg', { class: 'spark', viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', role: 'img' }, s('path', { class: 'area' }), s('path', { class: 'line', 'vector-effect': 'non-scaling-stroke' }));
 }
 
-/** Draws a series; `at` is now. */
+/** Draws a series; `at` is now. Returns the most that it had. */
 export function drawSpark(node, name, at) {
   const known = series.get(name) ?? [];
   const most = Math.max(1, ...known.map(({ value }) => value));
@@ -40,4 +40,5 @@ export function drawSpark(node, name, at) {
   attr(node.lastChild, 'd', line);
   const peak = known.length ? Math.max(...known.map(({ value }) => value)) : 0;
   attr(node, 'aria-label', `Lag over the last two minutes, at most ${compact(peak)}`);
+  return peak;
 }

@@ -36,7 +36,6 @@ function connection() {
 
 /** Shows a snapshot. */
 export function render(snapshot) {
-  document.body.classList.remove('waiting');
   const { state } = snapshot.kafka;
   attr($('#kafka'), 'data-state', state);
   text($('#kafka-said'), state === 'up' ? 'Kafka up' : 'Kafka away');
