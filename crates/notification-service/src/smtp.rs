@@ -26,6 +26,9 @@
 //! | a reply 4xx, or 421 at any time | the same |
 //! | a reply 5xx to the greeting or to EHLO, or 530: the relay wants nothing from us, or a login | the same, until somebody mends it |
 //! | any other reply 5xx to one of the mail's own commands | has FAILED, with the relay's words |
+//!
+//! A mail that the relay puts off for ever is thus tried for ever, about once a second. Others go out meanwhile, but the offsets behind
+//! its event are not committed, and once 500 events of its partition are under way with it, no more are begun: the lag shows it.
 
 mod conversation;
 mod url;

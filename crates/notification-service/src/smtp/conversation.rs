@@ -1,4 +1,7 @@
 //! One connection to the relay: greeting, mails one after the other, farewell. Every wait in it is bounded.
+//!
+//! The commands are given one by one: the library's own way to send a mail bounds no wait, hangs up on each refusal, and does not say
+//! whose refusal it was.
 
 use std::fmt::Display;
 use std::future::Future;

@@ -94,12 +94,11 @@ pub(crate) fn shipment(number: u16, status: ShipmentStatus) -> ShipmentProcessed
     }
 }
 
-/// A relay's bounds that a test can wait for.
+/// A relay's bounds: far above what a step takes, and below what a test waits for a batch.
 pub(crate) fn patience() -> Patience {
     Patience {
-        command: Duration::from_millis(300),
-        acceptance: Duration::from_millis(300),
-        conversation: Duration::from_secs(5),
+        acceptance: Duration::from_secs(20),
+        ..Patience::default()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use contracts::{PaymentStatus, ShipmentStatus};
+use futures_util::future::{Either, select};
 use notification_service::letter::Letter;
 use notification_service::mail::{Kind, Mail, State};
 use notification_service::smtp::{Patience, Relay};
@@ -10,7 +11,7 @@ use service_kit::reaction::ReactionError;
 use service_kit::store::EmbeddedStore;
 use tokio::net::TcpListener;
 
-use crate::desk::{Desk, about, noon, order, patience, payment, shipment, within};
+use crate::desk::{Desk, about, noon, order, payment, shipment, within};
 use crate::smtp::{At, Does, Stub};
 
 /// The reason of an error that says that the relay is away.
@@ -27,6 +28,21 @@ fn away(outcome: Result<(), ReactionError>) -> String {
 async fn ship_one(desk: &Desk) -> Result<(), ReactionError> {
     desk.shipments(&[shipment(0, ShipmentStatus::Shipped)])
         .await
+}
+
+/// The same, which comes to a fault. Where the relay then says nothing, time is made to pass.
+async fn ship_one_into_a_fault(desk: &Desk, stub: &Stub) -> Result<(), ReactionError> {
+    let attempt = std::pin::pin!(ship_one(desk));
+    let outcome = match select(attempt, std::pin::pin!(stub.until_hanging())).await {
+        Either::Left((outcome, _)) => return outcome,
+        Either::Right(((), attempt)) => {
+            // What everybody waits for now is a time: it comes at once.
+            tokio::time::pause();
+            attempt.await
+        }
+    };
+    tokio::time::resume();
+    outcome
 }
 
 #[tokio::test]
@@ -139,7 +155,7 @@ async fn whatever_passes_is_tried_again_with_the_same_message() {
         let stub = Stub::start().await;
         let desk = Desk::new(Some(&stub));
         stub.once(at, does);
-        let reason = away(ship_one(&desk).await);
+        let reason = away(ship_one_into_a_fault(&desk, &stub).await);
         let waiting = desk.mail().await;
         let before = Letter::of(&waiting).unwrap();
         assert_eq!(waiting.state, State::Queued, "{at:?} {does:?}");
@@ -169,7 +185,7 @@ async fn a_mail_whose_acknowledgement_is_lost_goes_out_twice_and_is_recognised()
         let stub = Stub::start().await;
         let desk = Desk::new(Some(&stub));
         stub.once(At::End, does);
-        away(ship_one(&desk).await);
+        away(ship_one_into_a_fault(&desk, &stub).await);
         ship_one(&desk).await.unwrap();
         ship_one(&desk).await.unwrap();
         let received = stub.received();
@@ -270,7 +286,7 @@ async fn a_relay_that_takes_too_long_over_its_mails_gets_one_a_connection() {
     let stub = Stub::start().await;
     let hasty = Patience {
         conversation: Duration::ZERO,
-        ..patience()
+        ..Patience::default()
     };
     let desk = Desk::with(EmbeddedStore::new(), Some(Relay::new(stub.url(), hasty)));
     desk.ship(3).await;
@@ -324,7 +340,7 @@ async fn what_waited_for_a_relay_that_nobody_names_any_more_is_kept() {
 #[tokio::test]
 async fn a_greeting_tells_whether_the_relay_is_there() {
     let stub = Stub::start().await;
-    let relay = Relay::new(stub.url(), patience());
+    let relay = Relay::new(stub.url(), Patience::default());
     relay.greet().await.unwrap();
     stub.once(At::Greeting, Does::Says("554 5.3.2 not now"));
     let error = relay.greet().await.unwrap_err().to_string();
@@ -332,7 +348,13 @@ async fn a_greeting_tells_whether_the_relay_is_there() {
     // One that takes connections and says nothing.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("smtp://{}", silent.local_addr().unwrap());
-    let relay = Relay::new(url.parse().unwrap(), patience());
-    let error = within("greeting", relay.greet()).await.unwrap_err();
+    let relay = Relay::new(url.parse().unwrap(), Patience::default());
+    let connected = async {
+        let connection = silent.accept().await.unwrap();
+        tokio::time::pause();
+        connection
+    };
+    let (greeted, _connection) = tokio::join!(relay.greet(), connected);
+    let error = greeted.unwrap_err();
     assert!(error.to_string().contains("no answer within"), "{error}");
 }

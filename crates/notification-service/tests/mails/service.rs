@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::desk::{noon, order, patience, payment, shipment, until, within};
+use crate::desk::{noon, order, payment, shipment, until, within};
 use crate::smtp::Stub;
 
 struct Bed {
@@ -51,7 +51,6 @@ impl Bed {
     async fn serve(&self, smtp_url: Option<String>) -> Service {
         let settings = NotificationSettings {
             smtp_url: smtp_url.map(|url| url.parse().unwrap()),
-            patience: patience(),
             ..NotificationSettings::default()
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
