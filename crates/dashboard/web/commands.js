@@ -1,6 +1,11 @@
 // The equivalent of each button: what one would type in a terminal. Each is a list of {by, command}.
 
+/** The ports that the services have where nothing else is said. */
+const PORTS = { order: '8001', payment: '8002', inventory: '8003', shipment: '8004', notification: '8005' };
 const JSON_TYPE = "-H 'content-type: application/json'";
+
+// A shell takes it as one word, whatever is in it: the name of a group may be anything.
+const word = (text) => (/^[\w.,:@%+=/-]+$/.test(text) ? text : `'${String(text).replaceAll("'", "'\\''")}'`);
 
 /** Which Kafka the tools are told; the address that they look at by themselves need not be said. */
 let servers = '';
@@ -8,7 +13,7 @@ let servers = '';
 /** Takes in where Kafka is. */
 export function knows(snapshot) {
   const told = snapshot.kafka.bootstrap_servers;
-  servers = !told || told === '127.0.0.1:9092' ? '' : ` --bootstrap-servers ${told}`;
+  servers = !told || told === '127.0.0.1:9092' ? '' : ` --bootstrap-servers ${word(told)}`;
   urls = new Map();
   for (const { instances } of snapshot.services) for (const { instance, url } of instances) urls.set(instance, url);
   needsToken = snapshot.can.token;
@@ -20,7 +25,7 @@ let needsToken = false;
 /** The request of a button itself, against this dashboard. */
 export function curl(path, body = {}) {
   const token = needsToken ? " -H \"authorization: Bearer $ADMIN_TOKEN\"" : '';
-  return { by: 'this button', command: `curl -X POST ${location.origin}${path} ${JSON_TYPE}${token} -d '${JSON.stringify(body).replaceAll("'", "'\\''")}'` };
+  return { by: 'this button', command: `curl -X POST ${word(location.origin + path)} ${JSON_TYPE}${token} -d ${word(JSON.stringify(body))}` };
 }
 
 const role = (service) => service.replace(/-service$/, '');
@@ -29,15 +34,15 @@ const urlOf = (service, fallback) => urls.get(`${service}-1`) ?? fallback;
 
 /** Placing an order. */
 export const placing = (order) => [
-  { by: 'the service', command: `curl -X POST ${urlOf('order-service', 'http://127.0.0.1:8001')}/orders ${JSON_TYPE} -d '${JSON.stringify(order).replaceAll("'", "'\\''")}'` },
+  { by: 'the service', command: `curl -X POST ${urlOf('order-service', 'http://127.0.0.1:8001')}/orders ${JSON_TYPE} -d ${word(JSON.stringify(order))}` },
 ];
 
 /** Asking an order back. */
-export const cancelling = (id) => [{ by: 'the service', command: `curl -X POST ${urlOf('order-service', 'http://127.0.0.1:8001')}/orders/${id}/cancel` }];
+export const cancelling = (id) => [{ by: 'the service', command: `curl -X POST ${urlOf('order-service', 'http://127.0.0.1:8001')}/orders/${encodeURIComponent(id)}/cancel` }];
 
 /** A delivery. */
 export const restocking = (product, quantity) => [
-  { by: 'the service', command: `curl -X POST ${urlOf('inventory-service', 'http://127.0.0.1:8003')}/inventory/${product}/restock ${JSON_TYPE} -d '{"quantity":${quantity}}'` },
+  { by: 'the service', command: `curl -X POST ${urlOf('inventory-service', 'http://127.0.0.1:8003')}/inventory/${encodeURIComponent(product)}/restock ${JSON_TYPE} -d '{"quantity":${quantity}}'` },
 ];
 
 /** A stream of orders. */
@@ -65,20 +70,19 @@ export const showing = (topic, offset) => [{ by: 'the tool', command: `orderflow
 
 /** Setting a group's offsets. */
 export function resetting(group, body) {
-  const to = typeof body.to === 'string' ? body.to : 'offset' in body.to ? `${body.to.offset}` : `${body.to.timestamp}`;
-  const flag = typeof body.to === 'string' ? `--to ${to}` : 'offset' in body.to ? `--to-offset ${to}` : `--to-timestamp ${to}`;
+  const to = typeof body.to === 'string' ? body.to : 'offset' in body.to ? body.to.offset : new Date(body.to.timestamp).toISOString();
   const topic = body.topic ? ` --topic ${body.topic}` : '';
   const partition = body.partition === undefined ? '' : ` --partition ${body.partition}`;
   return [
-    { by: 'the tool', command: `orderflow reset-offsets --group ${group} ${flag}${topic}${partition}${servers}` },
-    curl(`/api/groups/${group}/reset`, body),
+    { by: 'the tool', command: `orderflow reset-offsets --group ${word(group)} --to ${to}${topic}${partition}${servers}` },
+    curl(`/api/groups/${encodeURIComponent(group)}/reset`, body),
   ];
 }
 
 /** What is done with a service's instance. */
 export function instance(service, name, action) {
   const port = portOf(name);
-  const start = `orderflow serve ${role(service)}${port ? ` --http-port ${port}` : ''}`;
+  const start = `orderflow serve ${role(service)}${port && port !== PORTS[role(service)] ? ` --http-port ${port}` : ''}`;
   const alone = {
     stop: 'press Ctrl-C in its terminal, or kill -TERM PID',
     crash: `kill -9 $(pgrep -f '${start}')`,

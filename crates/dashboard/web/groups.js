@@ -91,7 +91,7 @@ function changeRows(node, { group, members, offsets }) {
 const makeRow = (group) => ({ topic, partition }) => {
   let paused = false;
   const where = `${topic} ${partition}`;
-  const path = () => `/api/groups/${group}/partitions/${topic}/${partition}/${paused ? 'resume' : 'pause'}`;
+  const path = () => `/api/groups/${encodeURIComponent(group)}/partitions/${topic}/${partition}/${paused ? 'resume' : 'pause'}`;
   const button = actionButton('Pause', { class: 'small', 'data-action': 'pause' }, () => send(`${paused ? 'Resume' : 'Pause'} ${where} for ${group}`, path(), {}, { commands: [commands.curl(path())] }), () => [commands.curl(path())]);
   const row = h(
     'tr',

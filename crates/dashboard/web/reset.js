@@ -12,7 +12,7 @@ export function makeReset(group) {
   const topic = h('select', { 'aria-label': 'Topic' }, h('option', { value: '', text: 'all topics' }));
   const partition = h('select', { 'aria-label': 'Partition' }, h('option', { value: '', text: 'all partitions' }));
   const form = { to, figure, topic, partition };
-  const button = actionButton('Reset offsets', { class: 'small', 'data-action': 'reset' }, () => send(`Reset ${group}`, `/api/groups/${group}/reset`, bodyOf(form), { commands: commands.resetting(group, bodyOf(form)) }), () => commands.resetting(group, bodyOf(form)));
+  const button = actionButton('Reset offsets', { class: 'small', 'data-action': 'reset' }, () => send(`Reset ${group}`, `/api/groups/${encodeURIComponent(group)}/reset`, bodyOf(form), { commands: commands.resetting(group, bodyOf(form)) }), () => commands.resetting(group, bodyOf(form)));
   to.addEventListener('change', () => (figure.hidden = !['offset', 'ago'].includes(to.value)));
   topic.addEventListener('change', () => fillPartitions(form, node));
   const why = h('p', { class: 'why' });
