@@ -20,7 +20,7 @@ pub use health::{CheckError, Health};
 pub use idempotency::{IdempotencyKey, idempotency_key};
 pub(crate) use measure::measured;
 pub use method::{get, post};
-pub use page::{Page, PageRequest, page};
+pub use page::{Page, PageRequest, ascending_page, page};
 pub use problem::{FieldError, Problem};
 pub use query::{Query, no_query, query};
 pub use segment::{Segment, SegmentError};
