@@ -7,6 +7,7 @@
 
 mod api;
 mod command_line;
+
 mod embedded;
 mod faults;
 mod load;
@@ -16,4 +17,5 @@ mod processes;
 mod real;
 mod running;
 mod scenarios;
+mod supervised;
 mod verify;
