@@ -129,8 +129,8 @@ function changeRow(row, offset, group, names) {
   forbid(act.firstChild, offset.member === null && !offset.paused ? 'Nobody in the group reads it, so there is nobody to pause.' : null);
 }
 
-/** The offset that a group has committed in a partition; null if none, undefined if it does not read it. */
-export function committedOf(snapshot, group, topic, partition) {
+// The offset that a group has committed in a partition; null if none, undefined if it does not read it.
+function committedOf(snapshot, group, topic, partition) {
   const found = snapshot.groups.find((candidate) => candidate.group === group);
   return found?.offsets.find((offset) => offset.topic === topic && offset.partition === partition)?.committed;
 }

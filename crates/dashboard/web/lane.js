@@ -6,7 +6,7 @@ import { brief, clock, compact, groupClass, keyClass, num } from './format.js';
 import { openRecord } from './routes.js';
 
 /** How many records a lane shows: fewer where it is narrow. */
-export const SLOTS = matchMedia('(max-width: 640px)').matches ? 16 : 24;
+const SLOTS = matchMedia('(max-width: 640px)').matches ? 16 : 24;
 const GLIDE_MS = 380;
 const FURTHEST_GLIDE = 8;
 

@@ -2,7 +2,7 @@
 
 import { actionButton, forbid, send } from './actions.js';
 import { get } from './api.js';
-import { handsButton } from './byhand.js';
+import { commandLine, handsButton } from './byhand.js';
 import * as commands from './commands.js';
 import { $, h, keyed, text } from './dom.js';
 import { brief, clock, count, groupClass, num } from './format.js';
@@ -96,5 +96,6 @@ function makeLetter({ topic, partition, offset, timestamp, key, headers, value }
     h('p', { class: 'error', text: said.get('dlq_error') ?? 'no reason is given' }),
     h('p', { class: 'quiet' }, `from `, said.has('dlq_topic') ? h('a', { href: recordHash(said.get('dlq_topic'), said.get('dlq_partition'), said.get('dlq_offset')) }, h('code', { text: origin })) : origin, tries === undefined ? '' : tries === '0' ? ' · could not even be read' : ` · tried ${tries} times`, ` · ${clock(timestamp)}`),
     h('p', { class: 'quiet' }, h('a', { href: recordHash(topic, partition, offset) }, `offset ${num(offset)}`), key ? ` · key ${key}` : ' · no key', ' · ', h('code', { class: 'preview', text: (value ?? 'null').slice(0, 80) })),
+    ...commands.showing(topic, offset).map(commandLine),
   );
 }

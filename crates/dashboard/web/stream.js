@@ -13,8 +13,8 @@ let wanted = false;
 let pass = [];
 let pause = FIRST_PAUSE_MS;
 
-/** What is known: the latest snapshot, when it came (by this clock), the state of the connection and the server's clock less this one. */
-export const live = { snapshot: null, receivedAt: 0, state: 'connecting', skew: 0 };
+/** What is known: the latest snapshot, when it came (by this clock) and the state of the connection. */
+export const live = { snapshot: null, receivedAt: 0, state: 'connecting' };
 
 /** Calls `render(snapshot)` for the latest snapshot, at most once a frame; in the order in which they were named. */
 export function onSnapshot(render) {
@@ -25,9 +25,6 @@ export function onSnapshot(render) {
 export function onState(listener) {
   listeners.push(listener);
 }
-
-/** The server's clock, in ms since 1970. */
-export const serverNow = () => Date.now() + live.skew;
 
 /** Opens the stream; it opens itself again whenever it breaks. */
 export function start() {
@@ -96,7 +93,6 @@ function begin() {
     const data = raw;
     raw = null;
     live.snapshot = JSON.parse(data);
-    live.skew = live.snapshot.at - live.receivedAt;
   }
   if (live.snapshot) pass = [...renderers];
 }
