@@ -79,6 +79,16 @@ pub enum BuildError {
     Listener(#[from] std::io::Error),
 }
 
+/// A client of the same cluster that waits for less.
+pub(crate) fn looking(client: &Client) -> Result<Client, ClientError> {
+    Client::new(ClientConfig {
+        client_id: Arc::from(NAME),
+        connect_timeout: CONNECT,
+        request_timeout: REQUEST,
+        ..client.config().clone()
+    })
+}
+
 /// The dashboard of the cluster that `client` knows, on this listener. Must be called within a Tokio runtime.
 ///
 /// What it looks at, it looks at with a client of its own, which waits for less; what it does, it does with `client`.
@@ -92,17 +102,11 @@ pub fn build(
     settings: DashboardSettings,
 ) -> Result<Application, BuildError> {
     metric::install();
-    let looking = Client::new(ClientConfig {
-        client_id: Arc::from(NAME),
-        connect_timeout: CONNECT,
-        request_timeout: REQUEST,
-        ..client.config().clone()
-    })?;
     let services = Arc::new(Services::new(&settings.services, settings.controls.clone()));
     let guard = Guard::new(settings.admin_token, settings.controls.is_some());
     let (generator, load) = Generator::new(Arc::clone(&services));
     let (observer, watching) = Observer::new(Sources {
-        client: looking,
+        client: looking(client)?,
         services: Arc::clone(&services),
         controls: settings.controls.clone(),
         embedded: settings.embedded,
