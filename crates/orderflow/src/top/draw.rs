@@ -39,7 +39,7 @@ impl Top {
         frame.render_widget(Paragraph::new(heading(seen)), head);
         self.draw_groups(frame, group_area);
         let [partitions, orders] =
-            Layout::horizontal([Constraint::Percentage(62), Constraint::Percentage(38)])
+            Layout::horizontal([Constraint::Percentage(68), Constraint::Percentage(32)])
                 .areas(below);
         if let Some(group) = seen.groups.get(self.chosen()) {
             draw_partitions(frame, partitions, group);
@@ -53,7 +53,7 @@ impl Top {
 
     fn draw_groups(&self, frame: &mut Frame<'_>, area: Rect) {
         let [list, history] =
-            Layout::horizontal([Constraint::Percentage(62), Constraint::Percentage(38)])
+            Layout::horizontal([Constraint::Percentage(68), Constraint::Percentage(32)])
                 .areas(area);
         let rows = self.groups().iter().map(|group| {
             let generation = group.generation.map_or("-".to_owned(), |n| n.to_string());
@@ -159,7 +159,7 @@ fn draw_partitions(frame: &mut Frame<'_>, area: Rect, group: &Group) {
     };
     let rows = group.offsets.iter().map(|offset| {
         let number = |value: Option<i64>| value.map_or("-".to_owned(), |n| n.to_string());
-        let paused = if offset.paused { " (paused)" } else { "" };
+        let paused = if offset.paused { "⏸ " } else { "" };
         Row::new([
             Cell::from(offset.topic.as_str()),
             right(offset.partition.to_string()),
@@ -168,7 +168,7 @@ fn draw_partitions(frame: &mut Frame<'_>, area: Rect, group: &Group) {
             right(offset.end.to_string()),
             lag_cell(offset.lag),
             Cell::from(format!(
-                "{}{paused}",
+                "{paused}{}",
                 reader(offset).unwrap_or_else(|| "-".to_owned())
             )),
         ])

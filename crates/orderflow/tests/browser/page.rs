@@ -1,6 +1,7 @@
 //! A page in headless Chromium, driven over WebDriver.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -30,7 +31,9 @@ struct Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        let _ = self.process.kill();
+        // The browser is another process of the same group, and would go on by itself.
+        let group = format!("-{}", self.process.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
         let _ = self.process.wait();
         let _ = std::fs::remove_dir_all(&self.profile);
     }
@@ -42,6 +45,7 @@ impl Driver {
         let mut process = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
+            .process_group(0)
             .spawn()
             .unwrap_or_else(|error| panic!("chromedriver does not start ({error}): apt-get install chromium chromium-driver"));
         let profile = std::env::temp_dir().join(format!("orderflow-browser-{}", process.id()));
@@ -140,7 +144,10 @@ impl Page {
             if wanted(&said) {
                 return said;
             }
-            assert!(Instant::now() < deadline, "{css} still says {said:?}");
+            if Instant::now() >= deadline {
+                let log = self.text("#log").await;
+                panic!("{css} still says {said:?}; the page's log: {log:?}");
+            }
         }
     }
 
@@ -157,6 +164,9 @@ impl Page {
             |folder| root.join(folder),
         );
         std::fs::create_dir_all(&folder).unwrap();
+        // What is still sliding in is where it will be; what moves for ever cannot be finished, and goes on.
+        let settle = "document.getAnimations().forEach((it) => { try { it.finish(); } catch { /* endless */ } });";
+        self.client.execute(settle, Vec::new()).await.unwrap();
         let png = self.client.screenshot().await.unwrap();
         std::fs::write(folder.join(format!("{name}.png")), png).unwrap();
     }
