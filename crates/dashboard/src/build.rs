@@ -34,7 +34,7 @@ const CLOSE: Duration = Duration::from_secs(1);
 pub struct DashboardSettings {
     /// Where the services answer. Not asked where there are controls, which know the instances.
     pub services: ServiceUrls,
-    /// What it takes to do something from the page; none: nothing, where there are controls, and elsewhere nothing can be done.
+    /// What it takes to do something from the page. Without it anybody may where there are controls, and elsewhere nobody.
     pub admin_token: Option<Secret>,
     /// The means to stop and start what runs in the same process; none in a dashboard that runs by itself.
     pub controls: Option<Arc<dyn Controls>>,
@@ -114,11 +114,7 @@ pub fn build(
         load: load.clone(),
     });
     let producer = client.producer(ProducerConfig::default());
-    let reads = api::Reads {
-        watching,
-        client: client.clone(),
-        services: Arc::clone(&services),
-    };
+    let reads = api::Reads::new(watching, client.clone(), Arc::clone(&services));
     let deeds = actions::Deeds {
         guard,
         client: client.clone(),
