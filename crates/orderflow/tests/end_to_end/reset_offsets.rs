@@ -83,7 +83,7 @@ fn rows(told: &str) -> Vec<(String, i64, i64)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_group_reads_on_where_it_is_set_to_and_does_nothing_twice() {
-    let bed = Bed::with_orders(12).await;
+    let bed = Bed::with_orders(60).await;
     let earliest = [
         "--group",
         GROUP,
@@ -120,7 +120,8 @@ async fn a_group_reads_on_where_it_is_set_to_and_does_nothing_twice() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_place_outside_of_a_log_is_its_nearest_end() {
-    let bed = Bed::with_orders(6).await;
+    // So many that every partition has some.
+    let bed = Bed::with_orders(60).await;
     bed.payment(InstanceAction::Stop).await;
     let to = |to: &'static str| ["--group", GROUP, "--topic", "order_placed", "--to", to];
     let latest = rows(&bed.reset(&to("latest")).await.unwrap());
