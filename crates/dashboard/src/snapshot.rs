@@ -1,6 +1,6 @@
 //! What the page shows: everything at one moment, as `GET /api/snapshot` and the events of `GET /api/stream` have it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::controls::InstanceState;
@@ -119,7 +119,8 @@ pub struct Tail {
     pub records: Vec<Option<TailRecord>>,
 }
 
-/// What a lane shows of a record: the beginning of its key (8 characters), its event's type, its time in milliseconds since 1970.
+/// What a lane shows of a record: the end of its key (8 characters, since ids begin with the time and are alike there), its event's type,
+/// its time in milliseconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TailRecord(pub Option<String>, pub Option<String>, pub i64);
 
@@ -214,7 +215,7 @@ pub struct ServiceInstance {
 }
 
 /// A product of the stock.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 pub struct Product {
     /// Its id.
     pub product_id: String,

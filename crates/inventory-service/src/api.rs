@@ -96,7 +96,9 @@ async fn list(
     page: Result<PageRequest<ProductId>, Problem>,
 ) -> Result<Response, Problem> {
     let page = page?;
-    let (products, next) = warehouse.products(page.after.as_ref(), page.limit).await?;
+    let (products, next) = warehouse
+        .products(page.direction, page.after.as_ref(), page.limit)
+        .await?;
     let products = products.into_iter().map(ProductView::from);
     Ok(ok(&Page::new(products, next)))
 }

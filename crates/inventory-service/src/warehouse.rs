@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use contracts::{Item, OrderId, ProductId, Quantity, ShipmentProcessed, Timestamp};
 use service_kit::store::{
-    Collection, Document, Filter, Insert, Replace, Store, StoreError, Versioned,
+    Collection, Direction, Document, Filter, Insert, Replace, Store, StoreError, Versioned,
 };
 use tokio::sync::Mutex;
 
@@ -106,17 +106,21 @@ impl Warehouse {
             }))
     }
 
-    /// Some products in the order of their ids, and where the next list begins.
+    /// Some products in the order of their ids or in the reverse of it, and where the next list begins.
     ///
     /// # Errors
     ///
     /// [`StoreError`].
     pub async fn products(
         &self,
+        direction: Direction,
         after: Option<&ProductId>,
         limit: usize,
     ) -> Result<(Vec<Product>, Option<ProductId>), StoreError> {
-        let listing = self.products.list(&Filter::all(), after, limit).await?;
+        let listing = self
+            .products
+            .list_in(direction, &Filter::all(), after, limit)
+            .await?;
         Ok((
             listing
                 .items

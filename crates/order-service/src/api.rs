@@ -200,7 +200,10 @@ async fn list(
     page: Result<PageRequest<OrderId>, Problem>,
 ) -> Result<Response, Problem> {
     let page = page?;
-    let found = shop.orders.list(page.after, page.limit).await?;
+    let found = shop
+        .orders
+        .list(page.direction, page.after, page.limit)
+        .await?;
     let items = found
         .items
         .into_iter()

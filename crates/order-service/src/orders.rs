@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use contracts::{OrderId, Timestamp};
-use service_kit::store::{Collection, Document, Filter, Insert, Listing, Store, StoreError};
+use service_kit::store::{
+    Collection, Direction, Document, Filter, Insert, Listing, Store, StoreError,
+};
 
 use crate::order::{Cancellation, DATABASE, Order, Progress};
 
@@ -79,18 +81,19 @@ impl Orders {
         Ok(self.collection.get(&id).await?.map(|found| found.document))
     }
 
-    /// Some orders, the oldest first.
+    /// Some orders, the oldest first or the newest.
     ///
     /// # Errors
     ///
     /// [`StoreError`].
     pub async fn list(
         &self,
+        direction: Direction,
         after: Option<OrderId>,
         limit: usize,
     ) -> Result<Listing<Order>, StoreError> {
         self.collection
-            .list(&Filter::all(), after.as_ref(), limit)
+            .list_in(direction, &Filter::all(), after.as_ref(), limit)
             .await
     }
 

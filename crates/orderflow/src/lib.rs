@@ -5,7 +5,6 @@
 pub mod cli;
 mod commands;
 
-pub mod http;
 pub mod load;
 pub mod processing;
 mod shop;
@@ -13,4 +12,5 @@ pub mod stock;
 pub mod verify;
 
 pub use commands::run;
+pub use service_kit::http::client as http;
 pub use shop::{Shop, ShopError, ShopSettings};

@@ -46,7 +46,12 @@ async fn list(
 ) -> Result<Response, Problem> {
     let page = page?;
     let found = payments
-        .list(&StoreFilter::all(), page.after.as_ref(), page.limit)
+        .list_in(
+            page.direction,
+            &StoreFilter::all(),
+            page.after.as_ref(),
+            page.limit,
+        )
         .await?;
     let items = found.items.into_iter().map(|payment| payment.document);
     Ok(ok(&Page::new(items, found.next)))

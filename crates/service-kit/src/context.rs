@@ -13,7 +13,7 @@ use crate::dead_letters::{self, Desk};
 use crate::http::{CheckError, Health, Routes, measured, routes};
 use crate::store::{Store, StoreError};
 use crate::worker::{Reactions, Worker, WorkerConfig};
-use crate::{metric, offsets};
+use crate::{member, metric, offsets};
 
 use tokio::net::TcpListener;
 use tokio::time::MissedTickBehavior;
@@ -23,10 +23,13 @@ use warp::{Filter, Rejection};
 /// How long a stopping service waits for what it has produced.
 const CLOSE: Duration = Duration::from_secs(1);
 /// The templates of the paths that every service has.
-const TEMPLATES: [&str; 6] = [
+const TEMPLATES: [&str; 9] = [
     "/health",
     "/offsets",
     "/metrics",
+    "/member",
+    "/partitions/{topic}/{partition}/pause",
+    "/partitions/{topic}/{partition}/resume",
     "/dead-letters",
     "/dead-letters/{topic}/redrive",
     "/dead-letters/{topic}/drop",
@@ -82,8 +85,8 @@ impl Context {
         self.client.producer(ProducerConfig::default())
     }
 
-    /// The application of a service: its routes with GET /health, GET /offsets, GET /metrics and /dead-letters, and its worker,
-    /// which begins once `start` has succeeded. `start` is tried until it does.
+    /// The application of a service: its routes with GET /health, GET /offsets, GET /member, GET /metrics, /partitions and /dead-letters,
+    /// and its worker, which begins once `start` has succeeded. `start` is tried until it does.
     ///
     /// # Errors
     ///
@@ -120,7 +123,9 @@ impl Context {
         let offsets = offsets::route(self.client.admin(), name, topics, worker.membership());
         let letters = dead_letters::routes(Desk::new(self.client.clone()), name, producer.clone());
         let own = health.route().or(offsets).unify().or(letters).unify();
-        let own = own.or(metric::route()).unify();
+        let instance_id = self.worker.group_instance_id.clone();
+        let member = member::routes(name, instance_id, worker.membership(), worker.lanes());
+        let own = own.or(metric::route()).unify().or(member).unify();
         let templates = TEMPLATES.iter().chain(templates).copied().collect();
         let routes: Routes = measured(name, templates, routes(own.or(api).unify()));
         let client = self.client.clone();

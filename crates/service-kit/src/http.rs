@@ -5,6 +5,7 @@
 //! paths and methods that nothing answers, and [`routes`] turns those into problems too.
 
 mod body;
+pub mod client;
 mod health;
 mod idempotency;
 mod measure;
@@ -15,12 +16,12 @@ mod query;
 mod segment;
 mod serve;
 
-pub use body::{BODY_LIMIT, json_body};
+pub use body::{BODY_LIMIT, json_body, json_bytes};
 pub use health::{CheckError, Health};
 pub use idempotency::{IdempotencyKey, idempotency_key};
-pub(crate) use measure::measured;
+pub use measure::measured;
 pub use method::{get, post};
-pub use page::{Page, PageRequest, page};
+pub use page::{Page, PageRequest, ascending_page, page};
 pub use problem::{FieldError, Problem};
 pub use query::{Query, no_query, query};
 pub use segment::{Segment, SegmentError};

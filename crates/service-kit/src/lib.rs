@@ -6,6 +6,7 @@ pub mod context;
 pub mod dead_letters;
 pub mod http;
 pub mod ids;
+pub mod member;
 pub mod metric;
 pub mod offsets;
 pub mod outbox;

@@ -31,8 +31,7 @@ use metrics::{
 
 #[cfg(test)]
 pub(crate) use exposition::recorder;
-pub(crate) use exposition::route;
-pub use exposition::{install, upkeep};
+pub use exposition::{install, route, upkeep};
 
 /// See the [table](self).
 pub const HTTP_REQUESTS: &str = "http_requests_total";

@@ -31,6 +31,8 @@ pub struct OffsetRow {
     pub end: i64,
     /// Records that are not committed yet.
     pub lag: i64,
+    /// Whether this process reads the partition and is told to pause.
+    pub paused: bool,
 }
 
 /// A row for each partition of the topics, by topic and partition.
@@ -75,6 +77,7 @@ pub async fn rows(
         rows.push(OffsetRow {
             owner: owned.is_some(),
             position: owned.and_then(|state| state.position),
+            paused: owned.is_some_and(|state| state.paused),
             committed,
             end,
             lag: (end - committed.unwrap_or(start).max(start)).max(0),

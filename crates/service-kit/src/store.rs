@@ -14,7 +14,8 @@ mod mongo;
 
 pub use collection::Collection;
 pub use document::{
-    Document, DocumentId, Filter, Index, Insert, Listing, Replace, Value, Versioned,
+    Direction, DirectionError, Document, DocumentId, Filter, Index, Insert, Listing, Replace,
+    Value, Versioned,
 };
 pub use embedded::EmbeddedStore;
 pub use error::StoreError;

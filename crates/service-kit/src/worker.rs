@@ -3,6 +3,7 @@
 mod backlog;
 mod batch;
 mod error;
+mod lanes;
 mod partition;
 mod route;
 
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use error::WorkerError;
+pub use lanes::Lanes;
 pub use route::Reactions;
 
 use crate::dead_letters::DeadLetters;
@@ -76,6 +78,7 @@ struct Shared {
     dead_letters: DeadLetters,
     concurrency: usize,
     processing_time: Duration,
+    lanes: Lanes,
 }
 
 impl Worker {
@@ -106,6 +109,7 @@ impl Worker {
             dead_letters,
             concurrency: worker.concurrency,
             processing_time: worker.processing_time,
+            lanes: Lanes::default(),
         };
         Self {
             client,
@@ -118,6 +122,11 @@ impl Worker {
     /// The membership, once there is one: generation, partitions, positions.
     pub fn membership(&self) -> watch::Receiver<Option<GroupHandle>> {
         self.group.subscribe()
+    }
+
+    /// The partitions that are read, to be paused and resumed.
+    pub fn lanes(&self) -> Lanes {
+        self.shared.lanes.clone()
     }
 
     /// Works until `stop`: then no new batch is begun, those under way are finished and committed, and the group is left.

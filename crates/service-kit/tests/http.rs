@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use service_kit::application::{Application, ApplicationError};
 use service_kit::http::{self, Health, Page, PageRequest, Problem, Routes};
-use service_kit::store::{EmbeddedStore, Store};
+use service_kit::store::{Direction, EmbeddedStore, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -33,7 +33,12 @@ fn post(body: Result<Body, Problem>) -> Result<warp::reply::Response, Problem> {
 
 fn list(page: Result<PageRequest<ProductId>, Problem>) -> Result<warp::reply::Response, Problem> {
     let page = page?;
-    let items = page.after.iter().map(ProductId::as_str).map(str::to_owned);
+    let way = match page.direction {
+        Direction::Ascending => "up",
+        Direction::Descending => "down",
+    };
+    let after = page.after.iter().map(ProductId::as_str);
+    let items = after.chain([way]).map(str::to_owned);
     Ok(http::ok(&Page::new(items, Some(page.limit))))
 }
 
@@ -150,6 +155,7 @@ async fn every_answer_is_json_and_every_error_a_problem() {
         ("DELETE", "/things", "", 405, "Method Not Allowed"),
         ("GET", "/things?limit=0", "", 400, "Bad Request"),
         ("GET", "/things?after=%2F", "", 400, "Bad Request"),
+        ("GET", "/things?order=down", "", 400, "Bad Request"),
     ];
     for (method, path, sent, status, title) in cases {
         let (got, head, body) = server.send(method, path, sent).await;
@@ -197,11 +203,11 @@ async fn a_body_without_a_length_is_cut_at_the_limit_too() {
 async fn a_page_has_a_limit_and_a_start() {
     let server = start(things(), |application| application).await;
     let (_, _, body) = server.send("GET", "/things", "").await;
-    assert_eq!(body, json!({ "items": [], "next": "50" }));
+    assert_eq!(body, json!({ "items": ["up"], "next": "50" }));
     let (_, _, body) = server
-        .send("GET", "/things?after=P%30%301&limit=7", "")
+        .send("GET", "/things?after=P%30%301&limit=7&order=desc", "")
         .await;
-    assert_eq!(body, json!({ "items": ["P001"], "next": "7" }));
+    assert_eq!(body, json!({ "items": ["P001", "down"], "next": "7" }));
     server.stopped().await.unwrap();
 }
 
@@ -209,7 +215,7 @@ async fn a_page_has_a_limit_and_a_start() {
 async fn a_query_parameter_that_is_not_known_is_refused_by_name() {
     let server = start(things(), |application| application).await;
     for (path, named, known) in [
-        ("/things?limit=7&next=P001", "next", "after, limit"),
+        ("/things?limit=7&next=P001", "next", "after, limit, order"),
         ("/things/x?limit=7", "limit", "none"),
     ] {
         let (status, _, body) = server.send("GET", path, "").await;

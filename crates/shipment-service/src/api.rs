@@ -90,7 +90,12 @@ async fn list(
 ) -> Result<Response, Problem> {
     let page = page?;
     let found = shipments
-        .list(&StoreFilter::all(), page.after.as_ref(), page.limit)
+        .list_in(
+            page.direction,
+            &StoreFilter::all(),
+            page.after.as_ref(),
+            page.limit,
+        )
         .await?;
     let items = found
         .items

@@ -224,7 +224,26 @@ async fn unknown_ids_paths_and_methods_are_problems_and_lists_have_pages() {
         (&second["items"][0]["product_id"], &second["next"]),
         (&json!("C"), &Value::Null)
     );
+    for (path, ids, next) in [
+        ("/inventory?order=desc&limit=2", &["C", "B"][..], json!("B")),
+        ("/inventory?order=desc&limit=2&after=B", &["A"], Value::Null),
+        ("/inventory?order=asc", &["A", "B", "C"], Value::Null),
+    ] {
+        let page = shop.urls.found(Role::Inventory, path).await;
+        let items = page["items"].as_array().unwrap().iter();
+        let found: Vec<_> = items.map(|item| item["product_id"].clone()).collect();
+        assert_eq!(
+            (found, &page["next"]),
+            (ids.iter().map(|id| json!(id)).collect(), &next),
+            "{path}"
+        );
+    }
     for (role, path, parameter) in [
+        (Role::Order, "/orders?order=newest", "order"),
+        (Role::Payment, "/payments?order=", "order"),
+        (Role::Inventory, "/inventory?order=DESC", "order"),
+        (Role::Shipment, "/shipments?order=1", "order"),
+        (Role::Shipment, "/dead-letters?order=desc", "order"),
         (Role::Inventory, "/inventory?limit=zero", "limit"),
         (Role::Inventory, "/inventory?next=B", "next"),
         (Role::Inventory, "/inventory/B?after=A", "after"),
@@ -242,6 +261,36 @@ async fn unknown_ids_paths_and_methods_are_problems_and_lists_have_pages() {
             (400, &json!(parameter)),
             "{path}"
         );
+    }
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_became_of_the_newest_orders_is_told_first_where_that_is_asked_for() {
+    let shop = Running::start(ShopSettings::embedded(vec![product("P001", 100, 2999)])).await;
+    let mut placed = Vec::new();
+    for _ in 0..3 {
+        let id = shop.urls.place(&[("P001", 1, "29.99")]).await;
+        shop.urls
+            .order_when(&id, |status| status == "SHIPPED")
+            .await;
+        placed.push(json!(id));
+    }
+    for (role, list) in [
+        (Role::Order, "/orders"),
+        (Role::Payment, "/payments"),
+        (Role::Shipment, "/shipments"),
+    ] {
+        let newest = format!("{list}?order=desc&limit=2");
+        let page = shop.urls.found(role, &newest).await;
+        let ids = [&page["items"][0]["order_id"], &page["items"][1]["order_id"]];
+        assert_eq!(ids, [&placed[2], &placed[1]], "{page}");
+        let next = page["next"].as_str().unwrap();
+        let rest = format!("{newest}&after={next}");
+        let page = shop.urls.found(role, &rest).await;
+        let items = page["items"].as_array().unwrap();
+        assert_eq!(items.len(), 1, "{page}");
+        assert_eq!(items[0]["order_id"], placed[0], "{page}");
     }
     shop.stop().await;
 }

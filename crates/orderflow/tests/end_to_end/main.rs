@@ -10,6 +10,7 @@ mod command_line;
 mod embedded;
 mod faults;
 mod load;
+mod members;
 mod metrics;
 mod processes;
 mod real;

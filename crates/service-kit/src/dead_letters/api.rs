@@ -10,8 +10,8 @@ use warp::{Filter, Rejection, Reply};
 
 use super::{Desk, DeskError, Letter, LetterId, SUFFIX};
 use crate::http::{
-    BODY_LIMIT, FieldError, Page, PageRequest, Problem, Segment, get, json_body, no_query, ok,
-    page, post,
+    BODY_LIMIT, FieldError, Page, PageRequest, Problem, Segment, ascending_page, get, json_body,
+    no_query, ok, post,
 };
 
 /// How long somebody who asks over HTTP waits for Kafka.
@@ -102,7 +102,7 @@ pub(crate) fn routes(
     let (listing, dropping) = (desk.clone(), desk.clone());
     let list = warp::path!("dead-letters")
         .and(get())
-        .and(page::<LetterId>())
+        .and(ascending_page::<LetterId>())
         .then(move |asked: Result<PageRequest<LetterId>, Problem>| {
             let desk = listing.clone();
             async move {

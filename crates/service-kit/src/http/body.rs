@@ -29,16 +29,23 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub fn json_body<T: DeserializeOwned + Send>(
     limit: u64,
 ) -> impl Filter<Extract = (Result<T, Problem>,), Error = Rejection> + Clone {
+    json_bytes(limit).map(|bytes: Result<Vec<u8>, Problem>| parse(&bytes?))
+}
+
+/// The body as it came, for whoever passes it on; or a problem that says why not, as [`json_body`] does, as far as it does not
+/// concern what stands in it.
+pub fn json_bytes(
+    limit: u64,
+) -> impl Filter<Extract = (Result<Vec<u8>, Problem>,), Error = Rejection> + Clone {
     warp::header::headers_cloned()
         .and(warp::body::stream())
         .then(move |headers: HeaderMap, body| async move {
             // Said before the body is read, so a client that waits to be told to go on never sends it.
             has_json(&headers)?;
             let read = read(headers, body, limit);
-            let bytes = tokio::time::timeout(PATIENCE, read)
+            tokio::time::timeout(PATIENCE, read)
                 .await
-                .map_err(|_| Problem::too_slow())??;
-            parse(&bytes)
+                .map_err(|_| Problem::too_slow())?
         })
 }
 

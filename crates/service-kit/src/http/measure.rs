@@ -16,11 +16,7 @@ const OTHER: &str = "other";
 
 /// These routes, measured: each request under the template among `templates` that its path is made from. In a template a
 /// segment in braces is any one: `/orders/{id}`.
-pub(crate) fn measured(
-    service: &'static str,
-    templates: Vec<&'static str>,
-    routes: Routes,
-) -> Routes {
+pub fn measured(service: &'static str, templates: Vec<&'static str>, routes: Routes) -> Routes {
     warp::any()
         .map(Instant::now)
         .and(warp::method())

@@ -8,25 +8,28 @@ use serde::Serialize;
 use warp::Filter;
 
 use super::{Problem, Query, query};
+use crate::store::Direction;
 
 /// Items of a page that does not say how many.
 const DEFAULT: usize = 50;
 /// The most items of a page.
 const MOST: usize = 500;
 
-/// Which page is asked for: `?limit=…&after=…`.
+/// Which page is asked for: `?limit=…&after=…&order=…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageRequest<Id> {
     /// How many items at most: from 1 to 500, 50 unless told.
     pub limit: usize,
     /// The `next` of the page before; none for the first page.
     pub after: Option<Id>,
+    /// Which way: `?order=asc`, which it is unless told, or `?order=desc`.
+    pub direction: Direction,
 }
 
 /// A page of a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Page<T> {
-    /// The items, in the order of their ids.
+    /// The items, in the order of their ids or in the reverse of it.
     pub items: Vec<T>,
     /// What to hand in as `after` for the next page; null on the last.
     pub next: Option<String>,
@@ -48,6 +51,16 @@ pub fn page<Id>()
 where
     Id: FromStr<Err: Display> + Send,
 {
+    query(&["after", "limit", "order"])
+        .map(|query: Result<Query, Problem>| PageRequest::read(&query?))
+}
+
+/// As [`page`], of a list that goes one way only.
+pub fn ascending_page<Id>()
+-> impl Filter<Extract = (Result<PageRequest<Id>, Problem>,), Error = Infallible> + Clone
+where
+    Id: FromStr<Err: Display> + Send,
+{
     query(&["after", "limit"]).map(|query: Result<Query, Problem>| PageRequest::read(&query?))
 }
 
@@ -64,6 +77,7 @@ impl<Id: FromStr<Err: Display>> PageRequest<Id> {
         Ok(Self {
             limit,
             after: query.get("after")?,
+            direction: query.get("order")?.unwrap_or_default(),
         })
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use serde::Serialize;
 use warp::Reply;
-use warp::http::header::{ACCEPT, ALLOW, CONNECTION, HeaderName, RETRY_AFTER};
+use warp::http::header::{ACCEPT, ALLOW, CONNECTION, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use warp::http::{HeaderValue, StatusCode};
 use warp::reply::Response;
 
@@ -80,6 +80,16 @@ impl Problem {
             errors,
             ..Self::bad_request(format!("the header {name} cannot be read"))
         }
+    }
+
+    /// 401, with `WWW-Authenticate: Bearer` (RFC 6750): it takes a token, and none came or another.
+    pub fn unauthorized(detail: impl Display) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, detail).with_header(WWW_AUTHENTICATE, "Bearer")
+    }
+
+    /// 403: it is not allowed here, whoever asks.
+    pub fn forbidden(detail: impl Display) -> Self {
+        Self::new(StatusCode::FORBIDDEN, detail)
     }
 
     /// 404: there is none.

@@ -62,7 +62,7 @@ pub async fn upkeep(stop: CancellationToken) {
 }
 
 /// GET /metrics. It takes any query parameters, as scrapers may be configured to send some.
-pub(crate) fn route() -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
+pub fn route() -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
     warp::path!("metrics").and(get()).map(|| reply(installed()))
 }
 

@@ -1,6 +1,6 @@
 //! One collection, whichever store it is in.
 
-use super::document::{Document, Filter, Insert, Listing, Replace, Versioned};
+use super::document::{Direction, Document, Filter, Insert, Listing, Replace, Versioned};
 use super::{StoreError, embedded};
 
 #[cfg(feature = "mongodb")]
@@ -170,8 +170,20 @@ impl<T: Document> Collection<T> {
         after: Option<&T::Id>,
         limit: usize,
     ) -> Result<Listing<T>, StoreError> {
+        self.list_in(Direction::Ascending, filter, after, limit)
+            .await
+    }
+
+    /// As [`list`](Self::list), in this direction. Behind an id comes what is higher, or on the way down what is lower.
+    pub async fn list_in(
+        &self,
+        direction: Direction,
+        filter: &Filter,
+        after: Option<&T::Id>,
+        limit: usize,
+    ) -> Result<Listing<T>, StoreError> {
         check::<T>(filter)?;
-        on!(self, collection => collection.list(filter, after, limit), collection.list(filter, after, limit))
+        on!(self, collection => collection.list(direction, filter, after, limit), collection.list(direction, filter, after, limit))
     }
 
     /// How many documents there are for which the filter is true.

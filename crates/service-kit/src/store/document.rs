@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::{Debug, Display};
 use std::hash::Hash;
+use std::str::FromStr;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -153,7 +154,34 @@ impl Filter {
     }
 }
 
-/// Some documents in the order of their ids.
+/// Which way a list goes through the ids.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Direction {
+    /// From the lowest id on.
+    #[default]
+    Ascending,
+    /// From the highest id on. Ids of orders begin with their time, so the newest comes first.
+    Descending,
+}
+
+/// The text names no direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be asc or desc")]
+pub struct DirectionError;
+
+impl FromStr for Direction {
+    type Err = DirectionError;
+
+    fn from_str(text: &str) -> Result<Self, DirectionError> {
+        match text {
+            "asc" => Ok(Self::Ascending),
+            "desc" => Ok(Self::Descending),
+            _ => Err(DirectionError),
+        }
+    }
+}
+
+/// Some documents in the order of their ids, or in the reverse of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing<T: Document> {
     /// The documents.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::StoreError;
-use super::document::{Document, Filter, Insert, Listing, Replace, Versioned};
+use super::document::{Direction, Document, Filter, Insert, Listing, Replace, Versioned};
 use faults::Faults;
 use shards::Shards;
 
@@ -159,12 +159,13 @@ impl<T: Document> Collection<T> {
 
     pub(super) fn list(
         &self,
+        direction: Direction,
         filter: &Filter,
         after: Option<&T::Id>,
         limit: usize,
     ) -> Result<Listing<T>, StoreError> {
         self.there("list")?;
-        Ok(self.shards.list(filter, after, limit))
+        Ok(self.shards.list(direction, filter, after, limit))
     }
 
     pub(super) fn count(&self, filter: &Filter) -> Result<u64, StoreError> {

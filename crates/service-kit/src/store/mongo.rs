@@ -14,7 +14,7 @@ use mongodb::error::{Error, ErrorKind};
 use mongodb::options::{ClientOptions, ReadPreference, SelectionCriteria, WriteConcern};
 use mongodb::{Client, Database};
 
-use super::{Document, StoreError};
+use super::{Direction, Document, StoreError};
 
 pub(super) use collection::Collection;
 
@@ -187,9 +187,12 @@ fn cause(error: &Error) -> &'static str {
     }
 }
 
-/// The order in which every list comes.
-fn by_id() -> Bson {
-    doc! { "_id": 1 }
+/// The order in which a list comes.
+fn by_id(direction: Direction) -> Bson {
+    match direction {
+        Direction::Ascending => doc! { "_id": 1 },
+        Direction::Descending => doc! { "_id": -1 },
+    }
 }
 
 #[cfg(test)]

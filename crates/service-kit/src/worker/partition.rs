@@ -18,6 +18,7 @@ use super::Shared;
 use super::backlog::{BATCH, Backlog, Keys};
 use super::batch::{self, BACKOFF, Interruption, Origin, Place, Polled};
 use super::error::WorkerError;
+use super::lanes::Seat;
 use crate::dead_letters;
 use crate::reaction::Reaction;
 
@@ -34,6 +35,7 @@ pub(super) async fn work<R: Reaction>(
     reaction: &R,
     shared: &Shared,
 ) -> Result<(), WorkerError> {
+    let seat = shared.lanes.sit(partition.topic_partition());
     let mut lane = Lane {
         origin: Origin {
             group: Arc::clone(&shared.group),
@@ -53,7 +55,7 @@ pub(super) async fn work<R: Reaction>(
         reaction,
         shared,
     };
-    match lane.run().await {
+    match lane.run(seat).await {
         Ok(()) => Ok(()),
         Err(Interruption::TakenAway) => {
             tracing::info!(partition = %lane.origin.partition, "partition taken away, what was under way is left to its next owner");
@@ -102,7 +104,7 @@ struct Commit {
 }
 
 impl<R: Reaction> Lane<'_, R> {
-    async fn run(&mut self) -> Result<(), Interruption> {
+    async fn run(&mut self, mut seat: Seat) -> Result<(), Interruption> {
         loop {
             self.begin_batches();
             self.commit.begin(&self.source.partition, &self.tracker);
@@ -115,8 +117,11 @@ impl<R: Reaction> Lane<'_, R> {
                     Some(records) => self.take_in(records),
                     None => break,
                 },
+                Some(told) = seat.told() => told.obeyed_by(&mut self.source.partition),
             }
         }
+        // From here on it is not read any more, so nobody may think to have paused it.
+        drop(seat);
         self.drain().await
     }
 

@@ -11,4 +11,5 @@ mod concurrency;
 mod dead_letters;
 mod kit;
 mod outbox;
+mod pausing;
 mod worker;

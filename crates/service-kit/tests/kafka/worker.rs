@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use contracts::{Envelope, Event, Message};
 use kafka_broker::{ApiKey, Fault, FaultAction, ResponseError};
-use kafka_client::{Producer, ProducerConfig, ProducerRecord};
+use kafka_client::{GroupHandle, Producer, ProducerConfig, ProducerRecord};
 use service_kit::reaction::{Reaction, ReactionError};
 use service_kit::store::StoreError;
-use service_kit::worker::{Reactions, Worker, WorkerConfig, WorkerError};
+use service_kit::worker::{Lanes, Reactions, Worker, WorkerConfig, WorkerError};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -42,6 +43,8 @@ where
 }
 
 pub(crate) struct Running {
+    pub(crate) lanes: Lanes,
+    pub(crate) membership: watch::Receiver<Option<GroupHandle>>,
     producer: Producer,
     stop: CancellationToken,
     task: JoinHandle<Result<(), WorkerError>>,
@@ -64,10 +67,13 @@ impl Running {
             reactions,
             WorkerConfig::default(),
         );
+        let (lanes, membership) = (worker.lanes(), worker.membership());
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let task = tokio::spawn(async move { worker.run(stopped).await });
         Self {
+            lanes,
+            membership,
             producer,
             stop,
             task,

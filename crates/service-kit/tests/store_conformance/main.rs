@@ -24,7 +24,7 @@ use model::{any_step, follows_the_model};
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use service_kit::store::{
-    Collection, Document, EmbeddedStore, Filter, Index, Insert, Listing, Replace, Store,
+    Collection, Direction, Document, EmbeddedStore, Filter, Index, Insert, Listing, Replace, Store,
     StoreError, Value, Versioned,
 };
 
@@ -186,21 +186,26 @@ async fn listed_page_by_page(tickets: Collection<Ticket>) {
         .insert_many(self::tickets((0..25).rev()))
         .await
         .unwrap();
-    let mut seen = Vec::new();
-    let mut after = None;
-    loop {
-        let page = tickets
-            .list(&Filter::all(), after.as_ref(), 10)
-            .await
-            .unwrap();
-        assert!(page.items.len() <= 10);
-        seen.extend(page.items.into_iter().map(|item| item.document));
-        after = page.next;
-        if after.is_none() {
-            break;
+    for direction in [Direction::Ascending, Direction::Descending] {
+        let mut seen = Vec::new();
+        let mut after = None;
+        loop {
+            let page = tickets
+                .list_in(direction, &Filter::all(), after.as_ref(), 10)
+                .await
+                .unwrap();
+            assert!(page.items.len() <= 10);
+            seen.extend(page.items.into_iter().map(|item| item.document));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
         }
+        if direction == Direction::Descending {
+            seen.reverse();
+        }
+        assert_eq!(seen, self::tickets(0..25), "{direction:?}");
     }
-    assert_eq!(seen, self::tickets(0..25));
     let page = tickets.list(&Filter::all(), None, 25).await.unwrap();
     assert_eq!(page.next, None, "a full last page has no next one");
     assert_eq!(

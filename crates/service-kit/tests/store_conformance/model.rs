@@ -7,7 +7,7 @@ use super::*;
 pub(crate) enum Step {
     Insert(Vec<Ticket>),
     Replace(Vec<Versioned<Ticket>>),
-    List(Option<&'static str>, Option<usize>, usize),
+    List(Direction, Option<&'static str>, Option<usize>, usize),
 }
 
 fn any_ticket() -> impl Strategy<Value = Ticket> {
@@ -31,11 +31,12 @@ pub(crate) fn any_step() -> impl Strategy<Value = Step> {
         prop::collection::vec(any_ticket(), 0..5).prop_map(Step::Insert),
         prop::collection::vec(replace, 0..6).prop_map(Step::Replace),
         (
+            prop::sample::select(vec![Direction::Ascending, Direction::Descending]),
             prop::option::of(prop::sample::select(vec!["NEW", "PAID"])),
             prop::option::of(0..12_usize),
             1..6_usize
         )
-            .prop_map(|(status, after, limit)| Step::List(status, after, limit)),
+            .prop_map(|(way, status, after, limit)| Step::List(way, status, after, limit)),
     ]
 }
 
@@ -70,14 +71,22 @@ pub(crate) async fn follows_the_model(tickets: Collection<Ticket>, steps: Vec<St
                 let expected: Vec<_> = batch.iter().map(|new| replace(&mut model, new)).collect();
                 assert_eq!(tickets.replace_many(batch).await.unwrap(), expected);
             }
-            Step::List(status, after, limit) => {
+            Step::List(direction, status, after, limit) => {
                 let after = after.map(|after| format!("{after:02}"));
-                let from = (
-                    after.as_ref().map_or(Bound::Unbounded, Bound::Excluded),
-                    Bound::Unbounded,
-                );
-                let behind = model.range::<String, _>(from).map(|(_, found)| found);
+                let after_it = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+                let range = match direction {
+                    Direction::Ascending => (after_it, Bound::Unbounded),
+                    Direction::Descending => (Bound::Unbounded, after_it),
+                };
+                let mut behind: Vec<_> = model
+                    .range::<String, _>(range)
+                    .map(|(_, found)| found)
+                    .collect();
+                if direction == Direction::Descending {
+                    behind.reverse();
+                }
                 let mut expected: Vec<_> = behind
+                    .into_iter()
                     .filter(|f| status.is_none_or(|status| f.document.status == status))
                     .cloned()
                     .collect();
@@ -85,7 +94,8 @@ pub(crate) async fn follows_the_model(tickets: Collection<Ticket>, steps: Vec<St
                 expected.truncate(limit);
                 let filter =
                     status.map_or(Filter::all(), |status| Filter::all().and("status", status));
-                let found = tickets.list(&filter, after.as_ref(), limit).await.unwrap();
+                let list = tickets.list_in(direction, &filter, after.as_ref(), limit);
+                let found = list.await.unwrap();
                 assert_eq!(found.next.is_some(), more);
                 assert_eq!(found.items, expected);
             }

@@ -1,14 +1,18 @@
 //! The documents of one collection in memory.
 
+use std::cmp::Ordering;
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{Hash, Hasher};
+use std::iter;
 use std::ops::Bound;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
-use crate::store::document::{Document, Filter, Insert, Listing, Replace, Value, Versioned};
+use crate::store::document::{
+    Direction, Document, Filter, Insert, Listing, Replace, Value, Versioned,
+};
 
 /// More shards than a machine runs threads, so that two writers seldom want the same lock.
 const SHARDS: usize = 32;
@@ -133,7 +137,13 @@ impl<T: Document> Shards<T> {
         Some(stored.into())
     }
 
-    pub(super) fn list(&self, filter: &Filter, after: Option<&T::Id>, limit: usize) -> Listing<T> {
+    pub(super) fn list(
+        &self,
+        direction: Direction,
+        filter: &Filter,
+        after: Option<&T::Id>,
+        limit: usize,
+    ) -> Listing<T> {
         // One more than asked for tells whether there is more.
         let wanted = limit.saturating_add(1);
         // Ids are spread evenly, so twice a shard's share is nearly always enough, and far less than all of it from each.
@@ -142,7 +152,7 @@ impl<T: Document> Shards<T> {
             .saturating_add(8)
             .min(wanted);
         let mut found = loop {
-            let (found, all) = self.first_of_each(filter, after, share);
+            let (found, all) = self.first_of_each(direction, filter, after, share);
             if all || found.len() >= wanted {
                 break found;
             }
@@ -159,6 +169,7 @@ impl<T: Document> Shards<T> {
     /// has more, nothing behind its last one is handed back: one of those that were not looked at may come before it.
     fn first_of_each(
         &self,
+        direction: Direction,
         filter: &Filter,
         after: Option<&T::Id>,
         share: usize,
@@ -166,19 +177,21 @@ impl<T: Document> Shards<T> {
         let mut found: Found<T> = Vec::new();
         let mut bound: Option<T::Id> = None;
         for shard in &self.shards {
-            let part = shard.read().matching(filter, after, share);
+            let part = shard.read().matching(direction, filter, after, share);
             if part.len() >= share
                 && let Some((last, _)) = part.last()
-                && bound.as_ref().is_none_or(|bound| last < bound)
+                && bound
+                    .as_ref()
+                    .is_none_or(|bound| direction.of(last, bound).is_lt())
             {
                 bound = Some(last.clone());
             }
             found.extend(part);
         }
         if let Some(bound) = &bound {
-            found.retain(|(id, _)| id <= bound);
+            found.retain(|(id, _)| direction.of(id, bound).is_le());
         }
-        found.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+        found.sort_unstable_by(|(left, _), (right, _)| direction.of(left, right));
         (found, bound.is_none())
     }
 
@@ -225,22 +238,28 @@ impl<T: Document> Shard<T> {
         }
     }
 
-    fn matching(&self, filter: &Filter, after: Option<&T::Id>, limit: usize) -> Found<T> {
-        let range = (
-            after.map_or(Bound::Unbounded, Bound::Excluded),
-            Bound::Unbounded,
-        );
+    fn matching(
+        &self,
+        direction: Direction,
+        filter: &Filter,
+        after: Option<&T::Id>,
+        limit: usize,
+    ) -> Found<T> {
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let range = match direction {
+            Direction::Ascending => (after, Bound::Unbounded),
+            Direction::Descending => (Bound::Unbounded, after),
+        };
         let copy = |(id, stored): (&T::Id, &Stored<T>)| (id.clone(), stored.clone());
         match self.candidates(filter) {
             Candidates::None => Vec::new(),
-            Candidates::All => self
-                .documents
-                .range::<T::Id, _>(range)
+            Candidates::All => direction
+                .through(self.documents.range::<T::Id, _>(range))
                 .take(limit)
                 .map(copy)
                 .collect(),
-            Candidates::Some(ids, rest) => ids
-                .range::<T::Id, _>(range)
+            Candidates::Some(ids, rest) => direction
+                .through(ids.range::<T::Id, _>(range))
                 .filter_map(|id| self.documents.get_key_value(id))
                 .filter(|(_, stored)| holds(stored.document.as_ref(), rest))
                 .take(limit)
@@ -260,6 +279,23 @@ impl<T: Document> Shard<T> {
                 .filter(|stored| holds(stored.document.as_ref(), rest))
                 .count(),
         }
+    }
+}
+
+impl Direction {
+    /// How two ids follow each other.
+    fn of<Id: Ord>(self, left: &Id, right: &Id) -> Ordering {
+        match self {
+            Self::Ascending => left.cmp(right),
+            Self::Descending => right.cmp(left),
+        }
+    }
+
+    fn through<I: DoubleEndedIterator>(self, mut ids: I) -> impl Iterator<Item = I::Item> {
+        iter::from_fn(move || match self {
+            Self::Ascending => ids.next(),
+            Self::Descending => ids.next_back(),
+        })
     }
 }
 

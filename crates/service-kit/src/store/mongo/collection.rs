@@ -14,7 +14,9 @@ use tokio::sync::OnceCell;
 use super::batch::{MAX_STATEMENTS, chunks, statement};
 use super::codec;
 use super::{Place, Timeouts, by_id, reply};
-use crate::store::{Document, Filter, Index, Insert, Listing, Replace, StoreError, Versioned};
+use crate::store::{
+    Direction, Document, Filter, Index, Insert, Listing, Replace, StoreError, Versioned,
+};
 
 /// Why a write that was done counts as not done.
 const TOO_FEW: &str = "too few members of the MongoDB replica set have the write";
@@ -148,7 +150,10 @@ impl<T: Document> Collection<T> {
                 [key] => doc! { "_id": key },
                 keys => doc! { "_id": { "$in": keys } },
             };
-            for stored in self.find("get", query, chunk.len()).await? {
+            for stored in self
+                .find("get", Direction::Ascending, query, chunk.len())
+                .await?
+            {
                 let document = codec::decode::<T>(&self.shared.name, &stored)?;
                 found.insert(document.document.id(), document);
             }
@@ -159,6 +164,7 @@ impl<T: Document> Collection<T> {
 
     pub(in crate::store) async fn list(
         &self,
+        direction: Direction,
         filter: &Filter,
         after: Option<&T::Id>,
         limit: usize,
@@ -167,13 +173,17 @@ impl<T: Document> Collection<T> {
         let most = limit.saturating_add(1);
         let mut items: Vec<Versioned<T>> = Vec::new();
         let mut after = after.map(ToString::to_string);
+        let behind = match direction {
+            Direction::Ascending => "$gt",
+            Direction::Descending => "$lt",
+        };
         loop {
             let mut query = codec::query(filter);
             if let Some(after) = &after {
-                query.insert("_id", doc! { "$gt": after });
+                query.insert("_id", doc! { behind: after });
             }
             let asked = most - items.len();
-            let page = self.find("list", query, asked).await?;
+            let page = self.find("list", direction, query, asked).await?;
             for stored in &page {
                 match codec::decode(&self.shared.name, stored) {
                     Ok(item) => items.push(item),
@@ -208,6 +218,7 @@ impl<T: Document> Collection<T> {
     async fn find(
         &self,
         operation: &'static str,
+        direction: Direction,
         query: BsonDocument,
         limit: usize,
     ) -> Result<Vec<RawDocumentBuf>, StoreError> {
@@ -221,7 +232,7 @@ impl<T: Document> Collection<T> {
             let found = shared
                 .collection
                 .find(query)
-                .sort(by_id())
+                .sort(by_id(direction))
                 .limit(most)
                 .batch_size(batch);
             found.await?.try_collect::<Vec<_>>().await

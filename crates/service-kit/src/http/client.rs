@@ -1,16 +1,15 @@
-//! The HTTP of the commands that look at a shop from outside: a kept connection, and requests on it one after the other.
+//! HTTP as a client has it, for what looks at services from outside: a kept connection, and requests on it one after the other.
 
-use std::fmt;
-use std::io;
-use std::str::FromStr;
-use std::sync::Arc;
+mod error;
+mod url;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, HOST};
-use hyper::{Method, Request, StatusCode, Uri};
+use hyper::{HeaderMap, Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -18,10 +17,13 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-/// The most bytes of an answer: far above a page of the largest orders that order-service takes.
+pub use error::HttpError;
+pub use url::{BaseUrl, UrlError};
+
+/// The most bytes of an answer, unless told otherwise: far above a page of the largest orders that order-service takes.
 const LARGEST: usize = 256 << 20;
-/// How long a request may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a request may usually take: 10 s.
+pub const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a request has in any case that is sent at all.
 const LEAST: Duration = Duration::from_secs(1);
 /// Characters of an answer that an error repeats.
@@ -31,166 +33,55 @@ const FIRST_WAIT: Duration = Duration::from_millis(10);
 /// The longest that it gets.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// Where a service answers: `http://host:port`, perhaps with a path in front of the service's own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BaseUrl(Arc<Parts>);
-
-#[derive(Debug, PartialEq, Eq)]
-struct Parts {
-    /// As the `Host` of a request has it.
-    authority: String,
-    /// With the port in any case.
-    address: String,
-    /// Without a slash at its end.
-    path: String,
-}
-
-/// The text is not the URL of a service.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("must be a URL such as http://127.0.0.1:8001, without a query")]
-pub struct UrlError;
-
-impl BaseUrl {
-    /// That port of this machine.
-    pub fn local(port: u16) -> Self {
-        let address = format!("127.0.0.1:{port}");
-        Self(Arc::new(Parts {
-            authority: address.clone(),
-            address,
-            path: String::new(),
-        }))
-    }
-}
-
-impl FromStr for BaseUrl {
-    type Err = UrlError;
-
-    fn from_str(text: &str) -> Result<Self, UrlError> {
-        let uri: Uri = text.parse().map_err(|_| UrlError)?;
-        let authority = uri.authority().ok_or(UrlError)?;
-        let plain = uri.scheme_str() == Some("http") && !authority.as_str().contains('@');
-        if !plain || uri.query().is_some() || authority.host().is_empty() {
-            return Err(UrlError);
-        }
-        let port = match authority.as_str().strip_prefix(authority.host()) {
-            Some("") => 80,
-            Some(port) => port
-                .strip_prefix(':')
-                .and_then(|port| port.parse().ok())
-                .ok_or(UrlError)?,
-            None => return Err(UrlError),
-        };
-        let port: u16 = port;
-        Ok(Self(Arc::new(Parts {
-            authority: authority.to_string(),
-            address: format!("{}:{port}", authority.host()),
-            path: uri.path().trim_end_matches('/').to_owned(),
-        })))
-    }
-}
-
-impl fmt::Display for BaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.0.authority, self.0.path)
-    }
-}
-
-/// Why a request was not answered as it should be.
-#[derive(Debug, thiserror::Error)]
-pub enum HttpError {
-    /// Nothing listens there.
-    #[error("{base} cannot be reached: {source}")]
-    Connect {
-        /// Where.
-        base: BaseUrl,
-        /// Why.
-        source: io::Error,
-    },
-    /// The connection ended before the answer.
-    #[error("{base} did not answer: {source}")]
-    Lost {
-        /// Where.
-        base: BaseUrl,
-        /// Why.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// There was no answer in time.
-    #[error("{base} did not answer within {patience:?}")]
-    TooSlow {
-        /// Where.
-        base: BaseUrl,
-        /// How long was waited.
-        patience: Duration,
-    },
-    /// The answer is an error.
-    #[error("{base} answered {status} to {path}: {text}")]
-    Status {
-        /// Where.
-        base: BaseUrl,
-        /// What was asked for.
-        path: String,
-        /// The status.
-        status: StatusCode,
-        /// How the answer begins.
-        text: String,
-    },
-    /// The answer is not what it should be.
-    #[error("{base} answered {path} with what is not understood: {source}")]
-    Body {
-        /// Where.
-        base: BaseUrl,
-        /// What was asked for.
-        path: String,
-        /// Why.
-        source: serde_json::Error,
-    },
-}
-
-impl HttpError {
-    /// Whether the same request may be answered a moment later: there was no answer, or it was a 503.
-    pub(crate) fn may_pass(&self) -> bool {
-        match self {
-            Self::Connect { .. } | Self::Lost { .. } | Self::TooSlow { .. } => true,
-            Self::Status { status, .. } => *status == StatusCode::SERVICE_UNAVAILABLE,
-            Self::Body { .. } => false,
-        }
-    }
-}
-
 /// What a service answered.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) body: Bytes,
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, whole.
+    pub body: Bytes,
 }
 
 /// What is posted.
 #[derive(Debug, Clone)]
-pub(crate) struct Post<'a> {
-    pub(crate) path: &'a str,
-    pub(crate) idempotency_key: Option<&'a str>,
+pub struct Post<'a> {
+    /// The path, with its query if it has one.
+    pub path: &'a str,
+    /// The header `Idempotency-Key`; none for a request without it.
+    pub idempotency_key: Option<&'a str>,
     /// JSON; none for a request without a body.
-    pub(crate) body: Option<Bytes>,
+    pub body: Option<Bytes>,
 }
 
 /// A page of a list.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Page<T> {
-    pub(crate) items: Vec<T>,
-    pub(crate) next: Option<String>,
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// What to hand in as `after` for the next page; none on the last.
+    pub next: Option<String>,
 }
 
 /// Waits that double, for requests that are sent again.
 #[derive(Debug)]
-pub(crate) struct Backoff(Duration);
+pub struct Backoff(Duration);
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Backoff {
-    pub(crate) fn new() -> Self {
+    /// The first wait is of about 10 ms, the longest of about 1 s.
+    pub fn new() -> Self {
         Self(FIRST_WAIT)
     }
 
     /// Waits, each time longer, but not past `until`; false if that is over.
-    pub(crate) async fn wait(&mut self, until: Instant) -> bool {
+    pub async fn wait(&mut self, until: Instant) -> bool {
         let now = Instant::now();
         if now >= until {
             return false;
@@ -205,8 +96,9 @@ impl Backoff {
 
 /// A connection to a service, made when it is needed and again after it was lost.
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub struct Connection {
     base: BaseUrl,
+    largest: usize,
     open: Option<Open>,
 }
 
@@ -217,17 +109,30 @@ struct Open {
 }
 
 impl Connection {
-    pub(crate) fn to(base: &BaseUrl) -> Self {
+    /// A connection to this service; it is not made yet.
+    pub fn to(base: &BaseUrl) -> Self {
         Self {
             base: base.clone(),
+            largest: LARGEST,
             open: None,
         }
+    }
+
+    /// And an answer of more bytes than this fails. Default: 256 MiB.
+    #[must_use]
+    pub fn with_largest(mut self, bytes: usize) -> Self {
+        self.largest = bytes;
+        self
     }
 
     /// Posts, and posts again after a failure that may pass, until `until`; `again` counts how often.
     ///
     /// Whatever was done by a request whose answer was lost, the caller's key sees to it that it is done once.
-    pub(crate) async fn insist(
+    ///
+    /// # Errors
+    ///
+    /// [`HttpError`]: the last failure, or one that does not pass. An answer with any other status than 503 is no failure.
+    pub async fn insist(
         &mut self,
         post: &Post<'_>,
         until: Instant,
@@ -252,11 +157,11 @@ impl Connection {
     }
 
     /// Posts once.
-    pub(crate) async fn post(
-        &mut self,
-        post: &Post<'_>,
-        patience: Duration,
-    ) -> Result<Answer, HttpError> {
+    ///
+    /// # Errors
+    ///
+    /// [`HttpError::Connect`], [`HttpError::Lost`], [`HttpError::TooSlow`].
+    pub async fn post(&mut self, post: &Post<'_>, patience: Duration) -> Result<Answer, HttpError> {
         let mut request = Request::builder().method(Method::POST);
         if let Some(key) = post.idempotency_key {
             request = request.header("idempotency-key", key);
@@ -268,15 +173,27 @@ impl Connection {
         self.send(request, post.path, body, patience).await
     }
 
+    /// Asks for what is at a path.
+    ///
+    /// # Errors
+    ///
+    /// [`HttpError::Connect`], [`HttpError::Lost`], [`HttpError::TooSlow`].
+    pub async fn get(&mut self, path: &str, patience: Duration) -> Result<Answer, HttpError> {
+        self.send(Request::builder(), path, Bytes::new(), patience)
+            .await
+    }
+
     /// A page of a list, as `path` with its query asks for it.
-    pub(crate) async fn page<T: DeserializeOwned>(
+    ///
+    /// # Errors
+    ///
+    /// [`HttpError`], also where the status is not 200.
+    pub async fn page<T: DeserializeOwned>(
         &mut self,
         path: &str,
         patience: Duration,
     ) -> Result<Page<T>, HttpError> {
-        let answer = self
-            .send(Request::builder(), path, Bytes::new(), patience)
-            .await?;
+        let answer = self.get(path, patience).await?;
         if answer.status != StatusCode::OK {
             return Err(self.refusal(path, &answer));
         }
@@ -284,11 +201,11 @@ impl Connection {
     }
 
     /// What the body of an answer says.
-    pub(crate) fn read<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        answer: &Answer,
-    ) -> Result<T, HttpError> {
+    ///
+    /// # Errors
+    ///
+    /// [`HttpError::Body`].
+    pub fn read<T: DeserializeOwned>(&self, path: &str, answer: &Answer) -> Result<T, HttpError> {
         serde_json::from_slice(&answer.body).map_err(|source| HttpError::Body {
             base: self.base.clone(),
             path: path.to_owned(),
@@ -297,7 +214,7 @@ impl Connection {
     }
 
     /// The answer as the error that it is.
-    pub(crate) fn refusal(&self, path: &str, answer: &Answer) -> HttpError {
+    pub fn refusal(&self, path: &str, answer: &Answer) -> HttpError {
         let text = String::from_utf8_lossy(&answer.body);
         HttpError::Status {
             base: self.base.clone(),
@@ -315,8 +232,8 @@ impl Connection {
         patience: Duration,
     ) -> Result<Answer, HttpError> {
         let request = request
-            .uri(format!("{}{path}", self.base.0.path))
-            .header(HOST, &self.base.0.authority)
+            .uri(format!("{}{path}", self.base.path()))
+            .header(HOST, self.base.authority())
             .body(Full::new(body))
             .map_err(|error| self.lost(error))?;
         let outcome = tokio::time::timeout(patience, self.exchange(request)).await;
@@ -337,15 +254,17 @@ impl Connection {
         let base = self.base.clone();
         let lost =
             |source: Box<dyn std::error::Error + Send + Sync>| HttpError::Lost { base, source };
+        let largest = self.largest;
         let sender = self.sender().await?;
         let response = match sender.send_request(request).await {
             Ok(response) => response,
             Err(error) => return Err(lost(error.into())),
         };
-        let status = response.status();
-        match Limited::new(response.into_body(), LARGEST).collect().await {
+        let (head, body) = response.into_parts();
+        match Limited::new(body, largest).collect().await {
             Ok(body) => Ok(Answer {
-                status,
+                status: head.status,
+                headers: head.headers,
                 body: body.to_bytes(),
             }),
             Err(error) => Err(lost(error)),
@@ -370,7 +289,7 @@ impl Connection {
             base: self.base.clone(),
             source,
         };
-        let stream = TcpStream::connect(&self.base.0.address)
+        let stream = TcpStream::connect(self.base.address())
             .await
             .map_err(connect)?;
         // A request is one small write; held back, it would wait for the acknowledgement of the one before.
@@ -392,38 +311,6 @@ impl Connection {
         HttpError::Lost {
             base: self.base.clone(),
             source: error.into(),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_is_read_with_its_port_and_path() {
-        let url: BaseUrl = "http://shop.example/api/".parse().unwrap();
-        assert_eq!(url.to_string(), "http://shop.example/api");
-        assert_eq!(
-            (&*url.0.address, &*url.0.authority),
-            ("shop.example:80", "shop.example")
-        );
-        let url: BaseUrl = "http://[::1]:8001".parse().unwrap();
-        assert_eq!((&*url.0.address, &*url.0.path), ("[::1]:8001", ""));
-        assert_eq!("http://127.0.0.1:8001/".parse(), Ok(BaseUrl::local(8001)));
-    }
-
-    #[test]
-    fn what_is_no_url_of_a_service_is_refused() {
-        for text in [
-            "",
-            "127.0.0.1:8001",
-            "https://shop.example",
-            "/orders",
-            "http://user@shop.example",
-            "http://shop.example/?a=b",
-        ] {
-            assert_eq!(text.parse::<BaseUrl>(), Err(UrlError), "{text}");
         }
     }
 }

@@ -1,0 +1,91 @@
+//! Dead letters: sent back, or dropped.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use service_kit::dead_letters::Desk;
+use service_kit::http::{BODY_LIMIT, FieldError, Problem, Segment, json_body};
+use warp::reply::Response;
+use warp::{Filter, Rejection};
+
+use super::{Deeds, allowed, done, told};
+
+/// How long is worked on them. What is done by then stays done.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Which letters are meant. It has to be said.
+#[derive(Debug, Deserialize)]
+struct Which {
+    #[serde(default)]
+    before: Option<i64>,
+    #[serde(default)]
+    all: bool,
+}
+
+impl Which {
+    /// The offset before which letters are meant; none where all are.
+    fn before(&self) -> Result<Option<i64>, Problem> {
+        match (self.before, self.all) {
+            (None, true) => Ok(None),
+            (Some(before), false) if before >= 0 => Ok(Some(before)),
+            _ => {
+                let detail = "must be an offset, or else all be true";
+                Err(Problem::invalid(vec![FieldError::new("before", detail)]))
+            }
+        }
+    }
+}
+
+pub(super) fn routes(
+    deeds: Deeds,
+) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync {
+    let redrive = warp::path!("api" / "dead-letters" / Segment / "redrive")
+        .and(allowed(deeds.clone()))
+        .and(json_body::<Which>(BODY_LIMIT))
+        .then(
+            |topic: Segment, deeds, which| async move { told(redrive(&topic, deeds, which).await) },
+        );
+    let drop_some =
+        warp::path!("api" / "dead-letters" / Segment / "drop")
+            .and(allowed(deeds))
+            .and(json_body::<Which>(BODY_LIMIT))
+            .then(|topic: Segment, deeds, which| async move {
+                told(drop_some(&topic, deeds, which).await)
+            });
+    redrive.or(drop_some).unify()
+}
+
+async fn redrive(
+    topic: &str,
+    deeds: Result<Deeds, Problem>,
+    which: Result<Which, Problem>,
+) -> Result<Response, Problem> {
+    let deeds = deeds?;
+    let before = which?.before()?;
+    let desk = Desk::new(deeds.client.clone());
+    let work = desk.redrive(&deeds.producer, topic, before);
+    let sent = in_time(work).await?;
+    Ok(done(format!("sent back {sent} dead letters of {topic}")))
+}
+
+async fn drop_some(
+    topic: &str,
+    deeds: Result<Deeds, Problem>,
+    which: Result<Which, Problem>,
+) -> Result<Response, Problem> {
+    let deeds = deeds?;
+    let before = which?.before()?;
+    let desk = Desk::new(deeds.client.clone());
+    let dropped = in_time(desk.drop_letters(topic, before)).await?;
+    Ok(done(format!("dropped {dropped} dead letters of {topic}")))
+}
+
+async fn in_time<E: Into<Problem>>(
+    work: impl Future<Output = Result<u64, E>>,
+) -> Result<u64, Problem> {
+    // In a box, since it is large.
+    match tokio::time::timeout(PATIENCE, Box::pin(work)).await {
+        Ok(worked) => worked.map_err(Into::into),
+        Err(_) => Err(Problem::unavailable("Kafka does not answer, try again")),
+    }
+}

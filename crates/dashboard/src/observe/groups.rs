@@ -1,0 +1,201 @@
+//! Groups as they are told: what the brokers say of them, joined with what their members say of themselves.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kafka_client::TopicPartition;
+
+use super::cluster::{GroupSeen, PartitionSeen, Seen};
+use super::instances::MemberSeen;
+use crate::snapshot::{Group, GroupOffset, Member, Place};
+
+/// The most partitions that are told of a group.
+const MOST_OFFSETS: usize = 1_000;
+
+/// Every group, by name.
+pub(super) fn told(seen: &Seen, members: &[MemberSeen]) -> Vec<Group> {
+    let told = seen.groups.iter().map(|group| one(group, seen, members));
+    told.collect()
+}
+
+fn one(group: &GroupSeen, seen: &Seen, known: &[MemberSeen]) -> Group {
+    let description = &group.description;
+    let known: Vec<&MemberSeen> = known
+        .iter()
+        .filter(|member| member.group == description.group)
+        .collect();
+    let of_id = |id: &str| known.iter().find(|member| member.member_id == id);
+    let mut members: Vec<Member> = description
+        .members
+        .iter()
+        .map(|member| {
+            let known = of_id(&member.member_id);
+            let mut partitions: Vec<Place> = member.assignment.iter().map(place).collect();
+            partitions.sort();
+            Member {
+                member_id: member.member_id.clone(),
+                instance_id: member.group_instance_id.clone(),
+                client_id: member.client_id.clone(),
+                host: member.client_host.clone(),
+                instance: known.map(|known| known.instance.clone()),
+                phase: known.map(|known| known.phase.clone()),
+                partitions,
+            }
+        })
+        .collect();
+    members.sort_by(|a, b| a.member_id.cmp(&b.member_id));
+    // A member that is behind the others has not heard of the last rebalance yet.
+    let generation = members
+        .iter()
+        .filter_map(|member| of_id(&member.member_id)?.generation)
+        .max();
+    let offsets = offsets(group, seen, &known);
+    Group {
+        group: description.group.clone(),
+        state: description.state.clone(),
+        protocol: description.protocol.clone(),
+        generation,
+        lag: offsets.iter().map(|row| row.lag).sum(),
+        members,
+        offsets,
+    }
+}
+
+/// A row for each partition that the group has committed, or that a member holds.
+fn offsets(group: &GroupSeen, seen: &Seen, known: &[&MemberSeen]) -> Vec<GroupOffset> {
+    let readers: BTreeMap<&TopicPartition, &str> = group
+        .description
+        .members
+        .iter()
+        .flat_map(|member| {
+            let held = member.assignment.iter();
+            held.map(|place| (place, member.member_id.as_str()))
+        })
+        .collect();
+    let places: BTreeSet<&TopicPartition> = group
+        .committed
+        .keys()
+        .chain(readers.keys().copied())
+        .collect();
+    // Of a topic that is gone, or left out, nothing is known.
+    let there = places
+        .into_iter()
+        .filter_map(|place| Some((place, seen.partition(place)?)));
+    let rows = there.take(MOST_OFFSETS).map(|(place, extent)| {
+        let committed = group.committed.get(place).copied();
+        let held = known.iter().find_map(|member| member.held.get(place));
+        GroupOffset {
+            topic: place.topic.to_string(),
+            partition: place.partition,
+            committed,
+            position: held.and_then(|held| held.position),
+            end: extent.end,
+            lag: lag(committed, extent),
+            paused: held.is_some_and(|held| held.paused),
+            member: readers.get(place).map(|member| (*member).to_owned()),
+        }
+    });
+    rows.collect()
+}
+
+/// Without a commit, everything that is there.
+fn lag(committed: Option<i64>, extent: &PartitionSeen) -> i64 {
+    let from = committed.unwrap_or(extent.start).max(extent.start);
+    (extent.end - from).max(0)
+}
+
+fn place(of: &TopicPartition) -> Place {
+    Place {
+        topic: of.topic.to_string(),
+        partition: of.partition,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use kafka_client::{GroupDescription, GroupMember};
+
+    use super::*;
+    use crate::observe::cluster::TopicSeen;
+    use crate::observe::instances::Held;
+
+    fn seen() -> Seen {
+        let member = |id: &str, partition| GroupMember {
+            member_id: id.to_owned(),
+            group_instance_id: None,
+            client_id: "client".to_owned(),
+            client_host: "/127.0.0.1".to_owned(),
+            assignment: vec![TopicPartition::new("t", partition)],
+        };
+        let partition = |partition, end| PartitionSeen {
+            partition,
+            leader: Some(1),
+            start: 2,
+            end,
+        };
+        Seen {
+            topics: vec![TopicSeen {
+                name: Arc::from("t"),
+                id: 0,
+                partitions: vec![partition(0, 10), partition(1, 7), partition(2, 5)],
+            }],
+            groups: vec![GroupSeen {
+                description: GroupDescription {
+                    group: "g".to_owned(),
+                    state: "Stable".to_owned(),
+                    protocol_type: "consumer".to_owned(),
+                    protocol: "range".to_owned(),
+                    members: vec![member("b", 1), member("a", 0)],
+                },
+                committed: BTreeMap::from([
+                    (TopicPartition::new("t", 0), 6),
+                    (TopicPartition::new("t", 2), 0),
+                    (TopicPartition::new("gone", 0), 3),
+                ]),
+            }],
+            ..Seen::default()
+        }
+    }
+
+    #[test]
+    fn members_are_joined_with_the_instances_that_they_are() {
+        let held = Held {
+            position: Some(8),
+            paused: true,
+        };
+        let members = [MemberSeen {
+            instance: "g-1".to_owned(),
+            group: "g".to_owned(),
+            member_id: "a".to_owned(),
+            phase: "stable".to_owned(),
+            generation: Some(4),
+            held: BTreeMap::from([(TopicPartition::new("t", 0), held)]),
+        }];
+        let groups = told(&seen(), &members);
+        let group = &groups[0];
+        assert_eq!(group.generation, Some(4));
+        let instances: Vec<_> = group
+            .members
+            .iter()
+            .map(|member| (member.member_id.as_str(), member.instance.as_deref()))
+            .collect();
+        assert_eq!(instances, [("a", Some("g-1")), ("b", None)]);
+        let row = &group.offsets[0];
+        assert_eq!((row.position, row.paused), (Some(8), true));
+        assert_eq!(row.member.as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn the_lag_counts_from_the_commit_or_from_the_start_of_the_log() {
+        let groups = told(&seen(), &[]);
+        let rows: Vec<_> = groups[0]
+            .offsets
+            .iter()
+            .map(|row| (row.partition, row.committed, row.lag))
+            .collect();
+        assert_eq!(rows, [(0, Some(6), 4), (1, None, 5), (2, Some(0), 3)]);
+        assert_eq!(groups[0].lag, 12);
+        assert_eq!(groups[0].generation, None);
+    }
+}
