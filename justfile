@@ -80,6 +80,7 @@ logs *services:
 
 # Docker: where everything is
 urls:
+    @echo "dashboard      http://127.0.0.1:3000"
     @echo "orders         http://127.0.0.1:8001/orders"
     @echo "payments       http://127.0.0.1:8002/payments"
     @echo "inventory      http://127.0.0.1:8003/inventory"

@@ -1,6 +1,7 @@
 //! The command line: what can be started, and the settings that each reads from it or from the environment.
 
 mod outside;
+mod reset;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,7 +12,8 @@ use service_kit::worker::WorkerConfig;
 
 use crate::processing::ProcessingTime;
 use crate::stock::Stock;
-pub use outside::{InventoryUrl, Load, OrderUrl, Verify};
+pub use outside::{AdminToken, Dashboard, InventoryUrl, Load, OrderUrl, ShopUrls, Verify};
+pub use reset::{ResetOffsets, ResetTo};
 
 /// What the exit code says.
 const EXIT_CODES: &str = "\
@@ -31,6 +33,9 @@ pub struct Cli {
     /// Settings of everything in one process.
     #[command(flatten)]
     pub settings: Settings,
+    /// What its dashboard asks for.
+    #[command(flatten)]
+    pub admin: AdminToken,
 }
 
 /// What can be done.
@@ -71,6 +76,10 @@ pub enum Command {
         #[command(subcommand)]
         action: Dlq,
     },
+    /// Set the offsets that a group has committed to another place, while none of its members runs.
+    ResetOffsets(ResetOffsets),
+    /// Show the live page of a shop: its topics, groups, services and orders as they are now.
+    Dashboard(Dashboard),
     /// Put a shop under load: post orders, follow them to their end, and tell how it went.
     ///
     /// Exits with 1 if an order was not accepted or did not come to its end.

@@ -1,11 +1,13 @@
 //! What each command does.
 
+mod dashboard;
 mod dlq;
 mod everything;
 mod healthcheck;
 mod kafka;
 mod load;
 mod progress;
+mod reset;
 mod serve;
 mod verify;
 
@@ -31,7 +33,7 @@ const STOP: Duration = Duration::from_millis(4_800);
 /// [`ShopError`], whose text is what the user is told.
 pub async fn run(cli: Cli) -> Result<ExitCode, ShopError> {
     match cli.command {
-        None => everything::run(cli.settings).await?,
+        None => everything::run(cli.settings, cli.admin.token()).await?,
         Some(Command::Serve(serve)) => serve::run(serve).await?,
         Some(Command::Broker { listen }) => kafka::broker(listen).await?,
         Some(Command::Offsets { group, kafka }) => {
@@ -44,6 +46,8 @@ pub async fn run(cli: Cli) -> Result<ExitCode, ShopError> {
         }) => {
             kafka::topics(&kafka, create, partitions).await?;
         }
+        Some(Command::ResetOffsets(command)) => reset::run(command).await?,
+        Some(Command::Dashboard(command)) => dashboard::run(command).await?,
         Some(Command::Dlq { action }) => dlq::run(action).await?,
         Some(Command::Load(load)) => return load::run(load).await,
         Some(Command::Verify(verify)) => return verify::run(verify).await,

@@ -4,7 +4,7 @@
 
 pub mod cli;
 mod commands;
-
+mod instances;
 pub mod load;
 pub mod processing;
 mod shop;
@@ -12,5 +12,6 @@ pub mod stock;
 pub mod verify;
 
 pub use commands::run;
+pub use instances::{Instances, MOST as MOST_INSTANCES};
 pub use service_kit::http::client as http;
 pub use shop::{Shop, ShopError, ShopSettings};

@@ -21,6 +21,9 @@ const OUR_IMAGE: &str = "orderflow:local";
 /// What is logged: read by the logging library, and so by every command.
 const LOG_VARIABLE: &str = "RUST_LOG";
 
+/// The commands that answer HTTP.
+const HTTP: [&str; 2] = ["serve", "dashboard"];
+
 /// Where the program lies in the image.
 const PROGRAM: &str = "/usr/local/bin/orderflow";
 
@@ -87,6 +90,10 @@ impl Service {
             Scalar::Number(number) => number.to_string(),
             Scalar::Text(text) => text.clone(),
         })
+    }
+
+    fn first_word(&self) -> Option<&str> {
+        self.command.first().map(String::as_str)
     }
 
     /// The word after an option in the command.
@@ -173,10 +180,11 @@ fn wrong_waits(compose: &Compose) -> Vec<String> {
 /// Roles whose command, published port and healthcheck do not speak of the same port, or that could not be reached in their container.
 fn wrong_roles(compose: &Compose) -> Vec<String> {
     let mut problems = Vec::new();
-    for (name, service) in compose
-        .ours()
-        .filter(|(_, service)| service.command.first().is_some_and(|word| word == "serve"))
-    {
+    for (name, service) in compose.ours().filter(|(_, service)| {
+        service
+            .first_word()
+            .is_some_and(|word| HTTP.contains(&word))
+    }) {
         let port = service.option("--http-port").unwrap_or_default();
         if service.ports != [format!("127.0.0.1:{port}:{port}")] {
             problems.push(format!(
@@ -202,8 +210,10 @@ fn wrong_roles(compose: &Compose) -> Vec<String> {
                 "{name}: without HTTP_HOST 0.0.0.0 it listens inside its container only"
             ));
         }
-        for needed in ["kafka", "mongo", "topics"] {
-            if !service.depends_on.contains_key(needed) {
+        let stores = service.first_word() == Some("serve");
+        let needed = ["kafka", "topics", "mongo"];
+        for needed in &needed[..if stores { 3 } else { 2 }] {
+            if !service.depends_on.contains_key(*needed) {
                 problems.push(format!("{name} does not wait for {needed}"));
             }
         }
@@ -330,6 +340,7 @@ fn every_role_and_every_window_is_there() {
         ("payment", "8002"),
         ("inventory", "8003"),
         ("shipment", "8004"),
+        ("dashboard", "3000"),
         ("mongo-express", "8081"),
         ("kafdrop", "9000"),
     ];
@@ -385,6 +396,18 @@ fn the_addresses_of_kafka_and_mongo_are_theirs() {
         let mongo = service.variable("MONGODB_URI");
         let wanted = service.option("serve").map(|_| "mongodb://mongo:27017");
         assert_eq!(mongo.as_deref(), wanted, "{name}");
+    }
+}
+
+#[test]
+fn the_dashboard_asks_the_services_where_they_answer() {
+    let compose = compose();
+    let dashboard = &compose.services["dashboard"];
+    for role in ["order", "payment", "inventory", "shipment"] {
+        let port = compose.services[role].option("--http-port");
+        let wanted = format!("http://{role}:{}", port.unwrap_or_default());
+        let variable = format!("{}_URL", role.to_uppercase());
+        assert_eq!(dashboard.variable(&variable), Some(wanted), "{role}");
     }
 }
 

@@ -1,9 +1,11 @@
 //! The settings of the commands that look at a shop from outside.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::Args;
 use contracts::names;
+use service_kit::secret::Secret;
 
 use super::Kafka;
 use crate::http::BaseUrl;
@@ -22,6 +24,60 @@ pub struct InventoryUrl {
     /// Where inventory-service answers.
     #[arg(long, env = "INVENTORY_URL", default_value_t = BaseUrl::local(names::INVENTORY_PORT))]
     pub inventory_url: BaseUrl,
+}
+
+/// Where the services answer.
+#[derive(Debug, Clone, Args)]
+pub struct ShopUrls {
+    /// Where order-service answers.
+    #[command(flatten)]
+    pub order: OrderUrl,
+    /// Where payment-service answers.
+    #[arg(long, env = "PAYMENT_URL", default_value_t = BaseUrl::local(names::PAYMENT_PORT))]
+    pub payment_url: BaseUrl,
+    /// Where inventory-service answers.
+    #[command(flatten)]
+    pub inventory: InventoryUrl,
+    /// Where shipment-service answers.
+    #[arg(long, env = "SHIPMENT_URL", default_value_t = BaseUrl::local(names::SHIPMENT_PORT))]
+    pub shipment_url: BaseUrl,
+}
+
+/// Who may do something by the dashboard.
+#[derive(Debug, Clone, Args)]
+pub struct AdminToken {
+    /// What the dashboard asks for before it does anything. Without it, the one of everything in one process does what anybody
+    /// who reaches it wants, and one by itself only shows.
+    #[arg(long, env = "ADMIN_TOKEN", hide_env_values = true)]
+    admin_token: Option<Secret>,
+}
+
+impl AdminToken {
+    /// The token; none where the variable is empty, too.
+    pub fn token(&self) -> Option<Secret> {
+        let token = self.admin_token.clone();
+        token.filter(|token| !token.reveal().is_empty())
+    }
+}
+
+/// A dashboard by itself.
+#[derive(Debug, Clone, Args)]
+pub struct Dashboard {
+    /// The address that it listens on.
+    #[arg(long, env = "HTTP_HOST", default_value = "127.0.0.1")]
+    pub http_host: IpAddr,
+    /// The port that it listens on.
+    #[arg(long, env = "HTTP_PORT", default_value_t = names::DASHBOARD_PORT)]
+    pub http_port: u16,
+    /// Where the services answer.
+    #[command(flatten)]
+    pub urls: ShopUrls,
+    /// Which Kafka.
+    #[command(flatten)]
+    pub kafka: Kafka,
+    /// Who may do something.
+    #[command(flatten)]
+    pub admin: AdminToken,
 }
 
 /// How much load.
@@ -69,18 +125,9 @@ pub struct Verify {
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
-    /// Where order-service answers.
+    /// Where the services answer.
     #[command(flatten)]
-    pub order: OrderUrl,
-    /// Where payment-service answers.
-    #[arg(long, env = "PAYMENT_URL", default_value_t = BaseUrl::local(names::PAYMENT_PORT))]
-    pub payment_url: BaseUrl,
-    /// Where inventory-service answers.
-    #[command(flatten)]
-    pub inventory: InventoryUrl,
-    /// Where shipment-service answers.
-    #[arg(long, env = "SHIPMENT_URL", default_value_t = BaseUrl::local(names::SHIPMENT_PORT))]
-    pub shipment_url: BaseUrl,
+    pub urls: ShopUrls,
     /// Which Kafka.
     #[command(flatten)]
     pub kafka: Kafka,
@@ -115,6 +162,23 @@ mod tests {
         match Cli::try_parse_from(all)?.command {
             Some(Command::Load(load)) => Ok(load),
             other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_token_is_not_shown_and_an_empty_one_is_none() {
+        for command in [&[][..], &["dashboard"]] {
+            for (given, meant) in [("hunter2", Some("hunter2")), ("", None)] {
+                let arguments = ["orderflow"].iter().chain(command);
+                let cli = Cli::try_parse_from(arguments.chain(&["--admin-token", given])).unwrap();
+                let admin = match &cli.command {
+                    Some(Command::Dashboard(dashboard)) => &dashboard.admin,
+                    _ => &cli.admin,
+                };
+                let token = admin.token();
+                assert_eq!(token.as_ref().map(|token| token.reveal()), meant);
+                assert!(!format!("{cli:?}").contains("hunter2"), "{cli:?}");
+            }
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use contracts::names;
+use service_kit::secret::Secret;
 use tokio_util::sync::CancellationToken;
 
 use super::{init_log, shop_settings, until_signal};
@@ -11,18 +13,25 @@ use crate::shop::{Shop, ShopError, ShopSettings};
 /// Where Kafka's tools look for a broker.
 const BROKER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9092);
 
-pub(super) async fn run(settings: Settings) -> Result<(), ShopError> {
+pub(super) async fn run(settings: Settings, admin_token: Option<Secret>) -> Result<(), ShopError> {
     init_log("warn")?;
-    until_signal(|stop| run_until(settings, stop)).await
+    until_signal(|stop| run_until(settings, admin_token, stop)).await
 }
 
-async fn run_until(settings: Settings, stop: CancellationToken) -> Result<(), ShopError> {
+async fn run_until(
+    settings: Settings,
+    admin_token: Option<Secret>,
+    stop: CancellationToken,
+) -> Result<(), ShopError> {
     let roles = Role::ALL.map(|role| (role, role.port()));
     let shop_settings = ShopSettings {
         broker: BROKER,
         ..shop_settings(&settings).await?
     };
-    let shop = Shop::build(&roles, shop_settings, settings.http_host).await?;
+    let shop = Shop::build(&roles, shop_settings, settings.http_host)
+        .await?
+        .with_dashboard(names::DASHBOARD_PORT, admin_token)
+        .await?;
     println!("{}", welcome(&shop));
     let stopping = stop.clone();
     let told = tokio::spawn(async move {
@@ -44,9 +53,17 @@ fn welcome(shop: &Shop) -> String {
     let mut lines = vec![
         "orderflow: order → payment → inventory → shipment".to_owned(),
         String::new(),
+    ];
+    if let Some(address) = shop.dashboard() {
+        lines.extend([
+            format!("  open http://{address} to see it all, live"),
+            String::new(),
+        ]);
+    }
+    lines.extend([
         format!("  Kafka      {}  ({kafka})", shop.bootstrap_servers()),
         format!("  store      {}", shop.store().name()),
-    ];
+    ]);
     let mut first = None;
     for (role, address) in shop.addresses() {
         let (name, list) = match role {

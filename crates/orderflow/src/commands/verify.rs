@@ -14,10 +14,10 @@ const PRINTED: usize = 100;
 pub(super) async fn run(command: Verify) -> Result<ExitCode, ShopError> {
     init_log("warn")?;
     let settings = VerifySettings {
-        order_url: command.order.order_url,
-        payment_url: command.payment_url,
-        inventory_url: command.inventory.inventory_url,
-        shipment_url: command.shipment_url,
+        order_url: command.urls.order.order_url,
+        payment_url: command.urls.payment_url,
+        inventory_url: command.urls.inventory.inventory_url,
+        shipment_url: command.urls.shipment_url,
         client: kafka::client(&command.kafka)?,
         wait: command.wait,
     };

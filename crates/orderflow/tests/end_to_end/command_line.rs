@@ -11,16 +11,21 @@ use orderflow::{Shop, ShopSettings};
 use crate::running::Running;
 use crate::scenarios::{at_rest_nothing_lags, product};
 
-fn orderflow(arguments: &[&str]) -> Command {
+pub(crate) fn orderflow(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_orderflow"));
     command.args(arguments).stdin(Stdio::null());
-    for variable in ["KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI", "RUST_LOG"] {
+    for variable in [
+        "ADMIN_TOKEN",
+        "KAFKA_BOOTSTRAP_SERVERS",
+        "MONGODB_URI",
+        "RUST_LOG",
+    ] {
         command.env_remove(variable);
     }
     command
 }
 
-fn refused(command: &mut Command) -> String {
+pub(crate) fn refused(command: &mut Command) -> String {
     let Output { status, stderr, .. } = command.output().unwrap();
     let stderr = String::from_utf8(stderr).unwrap();
     assert_eq!(status.code(), Some(1), "{stderr}");

@@ -10,3 +10,6 @@ mod load;
 mod proxy;
 mod real;
 mod records;
+
+pub(crate) use bed::until;
+pub(crate) use load::verify;

@@ -7,13 +7,17 @@
 
 mod api;
 mod command_line;
+
 mod embedded;
 mod faults;
 mod load;
 mod members;
 mod metrics;
+mod page;
 mod processes;
 mod real;
+mod reset_offsets;
 mod running;
 mod scenarios;
+mod supervised;
 mod verify;

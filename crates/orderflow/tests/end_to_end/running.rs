@@ -43,11 +43,13 @@ impl Running {
 
     pub(crate) async fn stop(self) {
         self.stop.cancel();
-        tokio::time::timeout(PATIENCE, self.task)
-            .await
-            .expect("stops")
-            .unwrap()
-            .unwrap();
+        self.ended().await.unwrap();
+    }
+
+    /// How it ended.
+    pub(crate) async fn ended(self) -> Result<(), ShopError> {
+        let ended = tokio::time::timeout(PATIENCE, self.task).await;
+        ended.expect("ends").unwrap()
     }
 }
 
@@ -138,6 +140,18 @@ impl Urls {
             Err(_) => panic!("{path} stays {last}"),
         }
     }
+}
+
+/// Waits until it is so.
+pub(crate) async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
+    let mut look = tokio::time::interval(Duration::from_millis(5));
+    let looking = async {
+        while !is_so().await {
+            look.tick().await;
+        }
+    };
+    let looked = tokio::time::timeout(PATIENCE, looking).await;
+    looked.unwrap_or_else(|_| panic!("{what}: not within {PATIENCE:?}"));
 }
 
 /// The body of an order of these products, quantities and prices.

@@ -1,0 +1,39 @@
+//! The dashboard by itself.
+
+use std::net::SocketAddr;
+
+use dashboard::{DashboardSettings, ServiceUrls};
+use tokio_util::sync::CancellationToken;
+
+use super::{init_log, kafka, until_signal};
+use crate::cli::Dashboard;
+use crate::shop::{ShopError, listen};
+
+pub(super) async fn run(command: Dashboard) -> Result<(), ShopError> {
+    init_log("info")?;
+    until_signal(|stop| run_until(command, stop)).await
+}
+
+async fn run_until(command: Dashboard, stop: CancellationToken) -> Result<(), ShopError> {
+    let address = SocketAddr::new(command.http_host, command.http_port);
+    let listener = listen("the dashboard", address).await?;
+    let client = kafka::client(&command.kafka)?;
+    let urls = command.urls;
+    let settings = DashboardSettings {
+        services: ServiceUrls {
+            order: urls.order.order_url,
+            payment: urls.payment_url,
+            inventory: urls.inventory.inventory_url,
+            shipment: urls.shipment_url,
+        },
+        admin_token: command.admin.token(),
+        controls: None,
+        embedded: false,
+    };
+    let dashboard = dashboard::build(&client, listener, settings)?;
+    println!(
+        "dashboard: open http://{}, Ctrl-C stops",
+        dashboard.address()
+    );
+    Ok(dashboard.run_until_stopped(stop).await?)
+}
