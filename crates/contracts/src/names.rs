@@ -40,5 +40,7 @@ pub const PAYMENT_PORT: u16 = 8002;
 pub const INVENTORY_PORT: u16 = 8003;
 /// TCP port of shipment-service's HTTP.
 pub const SHIPMENT_PORT: u16 = 8004;
+/// TCP port of notification-service's HTTP.
+pub const NOTIFICATION_PORT: u16 = 8005;
 /// TCP port of the dashboard.
 pub const DASHBOARD_PORT: u16 = 3000;

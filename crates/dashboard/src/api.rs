@@ -18,7 +18,6 @@ use crate::{assets, journey, records, stream};
 /// The paths that are answered here.
 pub(crate) const TEMPLATES: [&str; 9] = [
     "/",
-    "/{file}",
     "/health",
     "/metrics",
     "/api/stream",
@@ -26,6 +25,7 @@ pub(crate) const TEMPLATES: [&str; 9] = [
     "/api/records",
     "/api/orders",
     "/api/orders/{id}",
+    "/{file}",
 ];
 /// How long order-service is waited for.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -28,7 +28,39 @@ macro_rules! assets {
 }
 
 assets! {
+    "actions.js",
+    "api.js",
+    "byhand.js",
+    "commands.js",
+    "dom.js",
+    "drawer.js",
+    "flow.js",
+    "format.js",
+    "groups.js",
+    "icon.svg",
     "index.html",
+    "journey.js",
+    "json.js",
+    "lane.js",
+    "letters.js",
+    "log.js",
+    "main.js",
+    "orders.js",
+    "panels.css",
+    "pipeline.js",
+    "place.js",
+    "rebalances.js",
+    "record.js",
+    "reset.js",
+    "routes.js",
+    "services.js",
+    "spark.js",
+    "status.js",
+    "stock.js",
+    "stream.js",
+    "style.css",
+    "theme.js",
+    "topics.js",
 }
 
 /// Only what comes from here is loaded, run or asked.
@@ -116,8 +148,8 @@ mod tests {
     fn every_file_of_the_folder_is_in_the_table() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("web");
         let wanted = |name: &String| {
-            ["index.html", "style.css", "icon.svg"].contains(&name.as_str())
-                || name.ends_with(".js")
+            let kind = name.rsplit_once('.').map(|(_, kind)| kind);
+            kind.is_some_and(|kind| ["html", "css", "js", "svg"].contains(&kind))
         };
         let files = std::fs::read_dir(folder).unwrap();
         let mut files: Vec<String> = files

@@ -25,7 +25,7 @@ use orders::{Line, Stocked};
 /// The most orders a second.
 pub(crate) const FASTEST: u32 = 1_000;
 /// Connections on which orders are posted.
-const WORKERS: usize = 8;
+const WORKERS: usize = 16;
 /// How long an order may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How far behind a worker may fall before it leaves out what is due: after a pause, no flood.
@@ -36,10 +36,11 @@ const STOCK: Duration = Duration::from_secs(1);
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
 /// Products that are ordered, of those that there are.
 const MOST_PRODUCTS: usize = 50;
-/// Fewer pieces than these of a product, and some are delivered: what a thousand orders a second may want in ten looks.
-const LOW: u64 = 20_000;
-/// So many.
-const LOT: u64 = 100_000;
+/// Some of a product are delivered where fewer are there than an order a second may want of it in so many seconds: each wants
+/// two pieces of it at most.
+const LOW: u64 = 20;
+/// So many times that.
+const LOT: u64 = 5;
 
 /// What others see of it, and how they tell it what to do. Clones are the same.
 #[derive(Debug, Clone)]
@@ -111,7 +112,8 @@ impl Generator {
 
     fn start(&self, rate: u32, workers: &mut JoinSet<()>) {
         let stock: Arc<Mutex<Arc<[Stocked]>>> = Arc::default();
-        workers.spawn(keep_stocked(Arc::clone(&self.services), Arc::clone(&stock)));
+        let (services, shared) = (Arc::clone(&self.services), Arc::clone(&stock));
+        workers.spawn(keep_stocked(services, shared, u64::from(rate)));
         let workers_wanted = WORKERS.min(rate as usize);
         let every = Duration::from_secs_f64(workers_wanted as f64 / f64::from(rate));
         let start = Instant::now();
@@ -183,7 +185,8 @@ impl Worker {
 }
 
 /// Looks at the stock once in a while, and has large lots delivered of what will run out.
-async fn keep_stocked(services: Arc<Services>, stock: Arc<Mutex<Arc<[Stocked]>>>) {
+async fn keep_stocked(services: Arc<Services>, stock: Arc<Mutex<Arc<[Stocked]>>>, rate: u64) {
+    let low = rate * LOW;
     let mut ticks = tokio::time::interval(STOCK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -191,9 +194,9 @@ async fn keep_stocked(services: Arc<Services>, stock: Arc<Mutex<Arc<[Stocked]>>>
         let Some((base, found)) = look(&services).await else {
             continue;
         };
-        for product in found.iter().filter(|product| product.quantity < LOW) {
+        for product in found.iter().filter(|product| product.quantity < low) {
             let path = format!("/inventory/{}/restock", product.product_id);
-            let body = Bytes::from(json!({ "quantity": LOT }).to_string());
+            let body = Bytes::from(json!({ "quantity": low * LOT }).to_string());
             let delivered = services
                 .post(&base, &path, None, Some(body), PATIENCE)
                 .await;

@@ -194,6 +194,7 @@ impl Observer {
                 self.tell(snapshot);
             }
             self.tails.rest();
+            self.rebalances.rest();
             self.rates = Rates::default();
             // What was seen before the rest is old: whoever comes next waits for a look.
             self.latest.send_replace(None);

@@ -15,6 +15,9 @@ const POLL: usize = 500;
 /// How often it is looked whether the reader has passed offsets that have no records.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// The most bytes that a topic's name may have (Kafka's `Topic.validate`).
+pub(crate) const LONGEST_TOPIC: usize = 249;
+
 /// How a reading ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
@@ -49,6 +52,9 @@ pub(crate) async fn extent(
     place: &TopicPartition,
     patience: Duration,
 ) -> Result<Option<Range<i64>>, ReadError> {
+    if place.topic.len() > LONGEST_TOPIC {
+        return Ok(None);
+    }
     let asking = async {
         let described = admin.describe_topics(&[&place.topic]).await?;
         let topic = described.into_iter().next().map(|(_, topic)| topic);

@@ -60,7 +60,7 @@ pub(crate) async fn page(client: &Client, query: &Query) -> Result<Response, Pro
     let offset: i64 = query.get("offset")?.ok_or_else(|| missing("offset"))?;
     let limit = limit(query, DEFAULT, MOST)?;
     let place = TopicPartition::new(topic, partition);
-    let unknown = || Problem::not_found(format!("there is no partition {partition} of {topic}"));
+    let unknown = || Problem::not_found(format!("there is no partition {partition} of this topic"));
     let log = extent(&client.admin(), &place, EXTENT)
         .await?
         .ok_or_else(unknown)?;

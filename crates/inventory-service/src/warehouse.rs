@@ -141,6 +141,9 @@ impl Warehouse {
         orders: &[OrderItems],
         now: Timestamp,
     ) -> Result<BTreeMap<OrderId, InventoryUpdate>, StoreError> {
+        if orders.is_empty() {
+            return Ok(BTreeMap::new());
+        }
         let mut fresh_decisions = self.take_undecided(orders).await?;
         let fresh: Vec<InventoryUpdate> = orders
             .iter()
@@ -330,6 +333,10 @@ impl Warehouse {
             .flatten()
             .map(|found| found.document)
             .collect();
+        // Most events undo nothing, and need no turn.
+        if decided.is_empty() {
+            return Ok(());
+        }
         let _turn = self.turn.lock().await;
         for _ in 0..ATTEMPTS {
             let mut shelf = Shelf::new(

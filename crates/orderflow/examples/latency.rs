@@ -46,14 +46,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let store = settings.store.name();
     let shop = Shop::build(
-        &Role::ALL.map(|role| (role, 0)),
+        &Role::PIPELINE.map(|role| (role, 0)),
         settings,
         Ipv4Addr::LOCALHOST.into(),
     )
     .await?;
     let url = |role| shop.url(role).ok_or("not part of the shop");
     let orders = format!("{}/orders", url(Role::Order)?);
-    let offsets: Vec<String> = Role::ALL
+    let offsets: Vec<String> = Role::PIPELINE
         .iter()
         .map(|role| url(*role).map(|base| format!("{base}/offsets")))
         .collect::<Result<_, _>>()?;

@@ -82,7 +82,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         },
     );
     let shop = Shop::build(
-        &Role::ALL.map(|role| (role, 0)),
+        &Role::PIPELINE.map(|role| (role, 0)),
         settings,
         Ipv4Addr::LOCALHOST.into(),
     )

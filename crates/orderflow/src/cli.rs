@@ -7,6 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use contracts::{Money, names};
+use notification_service::mail::{CustomerDomain, Sender};
+use notification_service::smtp::{SmtpUrl, SmtpUrlError};
 use service_kit::secret::Secret;
 use service_kit::worker::WorkerConfig;
 
@@ -174,11 +176,21 @@ pub enum Role {
     Inventory,
     /// Sends what was ordered.
     Shipment,
+    /// Writes to the customers.
+    Notification,
 }
 
 impl Role {
-    /// Every service, in the order in which an order passes them.
-    pub const ALL: [Self; 4] = [Self::Order, Self::Payment, Self::Inventory, Self::Shipment];
+    /// The services that an order passes, in that order.
+    pub const PIPELINE: [Self; 4] = [Self::Order, Self::Payment, Self::Inventory, Self::Shipment];
+    /// Every service: also the one that only tells of it.
+    pub const ALL: [Self; 5] = [
+        Self::Order,
+        Self::Payment,
+        Self::Inventory,
+        Self::Shipment,
+        Self::Notification,
+    ];
 
     /// The service's name, which is also its consumer group.
     pub fn service(self) -> &'static str {
@@ -187,6 +199,7 @@ impl Role {
             Self::Payment => names::PAYMENT_SERVICE,
             Self::Inventory => names::INVENTORY_SERVICE,
             Self::Shipment => names::SHIPMENT_SERVICE,
+            Self::Notification => names::NOTIFICATION_SERVICE,
         }
     }
 
@@ -197,6 +210,7 @@ impl Role {
             Self::Payment => names::PAYMENT_PORT,
             Self::Inventory => names::INVENTORY_PORT,
             Self::Shipment => names::SHIPMENT_PORT,
+            Self::Notification => names::NOTIFICATION_PORT,
         }
     }
 }
@@ -243,6 +257,22 @@ pub struct Settings {
     /// at once (Kafka's group.instance.id). Without it, on a real Kafka, its service, host and port.
     #[arg(long, env = "GROUP_INSTANCE_ID", value_parser = instance_id)]
     pub group_instance_id: Option<String>,
+    /// The SMTP relay that mails to customers go through, smtp://host:port; without it they are kept, at /outbox of the
+    /// notification service.
+    #[arg(
+        long,
+        env = "SMTP_URL",
+        default_value = "",
+        hide_default_value = true,
+        value_parser = relay
+    )]
+    pub smtp_url: std::option::Option<SmtpUrl>,
+    /// Who sends the mails.
+    #[arg(long, env = "MAIL_FROM", default_value_t = Sender::default())]
+    pub mail_from: Sender,
+    /// Where the customers have their mailboxes: the events name no addresses.
+    #[arg(long, env = "MAIL_DOMAIN", default_value_t = CustomerDomain::default())]
+    pub mail_domain: CustomerDomain,
 }
 
 impl Settings {
@@ -264,6 +294,17 @@ impl Settings {
         self.bootstrap_servers
             .as_deref()
             .filter(|servers| !servers.is_empty())
+    }
+}
+
+/// An empty variable is one that somebody meant to leave out.
+fn relay(text: &str) -> Result<Option<SmtpUrl>, String> {
+    match text {
+        "" => Ok(None),
+        text => text
+            .parse()
+            .map(Some)
+            .map_err(|error: SmtpUrlError| error.to_string()),
     }
 }
 

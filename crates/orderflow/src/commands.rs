@@ -15,6 +15,7 @@ use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use notification_service::NotificationSettings;
 use payment_service::payment::DeclineRule;
 use service_kit::application::stop_on_signal;
 use service_kit::store::Store;
@@ -105,6 +106,12 @@ async fn shop_settings(settings: &Settings) -> Result<ShopSettings, ShopError> {
         processing_time: settings.processing_time,
         concurrency: settings.concurrency,
         group_instance_id: settings.group_instance_id().map(str::to_owned),
+        notification: NotificationSettings {
+            smtp_url: settings.smtp_url.clone(),
+            from: settings.mail_from.clone(),
+            domain: settings.mail_domain.clone(),
+            ..NotificationSettings::default()
+        },
         ..ShopSettings::embedded(settings.stock.0.clone())
     })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::cli::Role;
 
-/// Simulated work an order. order-service, which only follows what the others do, has none.
+/// Simulated work an order. order-service and notification-service, which only follow what the others do, have none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ProcessingTime {
     /// In payment-service.
@@ -29,7 +29,7 @@ impl ProcessingTime {
     /// That of one service.
     pub fn of(self, role: Role) -> Duration {
         match role {
-            Role::Order => Duration::ZERO,
+            Role::Order | Role::Notification => Duration::ZERO,
             Role::Payment => self.payment,
             Role::Inventory => self.inventory,
             Role::Shipment => self.shipment,
@@ -81,7 +81,7 @@ mod tests {
         assert_eq!("200".parse(), Ok(ProcessingTime::each(millis(200))));
         let times: ProcessingTime = "payment:2000, shipment:5000".parse().unwrap();
         assert_eq!(
-            Role::ALL.map(|role| times.of(role)),
+            Role::PIPELINE.map(|role| times.of(role)),
             [millis(0), millis(2000), millis(0), millis(5000)]
         );
         for wrong in ["", "1s", "payment", "payment:x", "order:5", "payment=5"] {

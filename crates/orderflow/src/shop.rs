@@ -10,6 +10,7 @@ use dashboard::{DashboardSettings, ServiceUrls};
 use inventory_service::stock::Product;
 use kafka_broker::{Broker, BrokerConfig, BrokerError};
 use kafka_client::ClientConfig;
+use notification_service::NotificationSettings;
 use payment_service::payment::DeclineRule;
 use service_kit::application::Application;
 use service_kit::clock::{SharedClock, SystemClock};
@@ -43,6 +44,8 @@ pub struct ShopSettings {
     pub decline: DeclineRule,
     /// Simulated work an order.
     pub processing_time: ProcessingTime,
+    /// How customers are written to.
+    pub notification: NotificationSettings,
     /// The most orders of a partition that a service works on at the same time.
     pub concurrency: usize,
     /// What the services are to their consumer groups across restarts (KIP-345); a service's second instance and those after it
@@ -63,6 +66,7 @@ impl ShopSettings {
             stock,
             decline: DeclineRule { above: Money::MAX },
             processing_time: ProcessingTime::default(),
+            notification: NotificationSettings::default(),
             concurrency: WorkerConfig::default().concurrency,
             group_instance_id: None,
             clock: Arc::new(SystemClock),
@@ -133,14 +137,14 @@ impl Shop {
         })
     }
 
-    /// The whole shop, each service on a free port of loopback: for tests.
+    /// The pipeline, each of its services on a free port of loopback: for tests.
     ///
     /// # Errors
     ///
     /// As [`Shop::build`].
     pub async fn on_free_ports(settings: ShopSettings) -> Result<Self, ShopError> {
         Self::build(
-            &Role::ALL.map(|role| (role, 0)),
+            &Role::PIPELINE.map(|role| (role, 0)),
             settings,
             Ipv4Addr::LOCALHOST.into(),
         )

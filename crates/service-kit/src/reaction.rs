@@ -18,9 +18,10 @@ pub trait Reaction: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// While the store [is away](ReactionError::is_of_store) the batch is handed in again, without end: no record is to blame
-    /// for that. What [may pass](ReactionError::is_retriable) is tried a bounded number of times. After that, and after any
-    /// other error at once, the events are handed in one by one, and one that fails is put aside.
+    /// While the store, or another server that the work needs, [is away](ReactionError::is_unavailable) the batch is handed in
+    /// again, without end: no record is to blame for that. What [may pass](ReactionError::is_retriable) is tried a bounded
+    /// number of times. After that, and after any other error at once, the events are handed in one by one, and one that fails
+    /// is put aside.
     fn react(
         &self,
         batch: &[Envelope<Self::Event>],
@@ -56,6 +57,14 @@ pub enum ReactionError {
     /// An event could not be written.
     #[error(transparent)]
     Encode(#[from] EncodeError),
+    /// A server that the work needs beside the store is away or busy: nothing is known of the events.
+    #[error("{what} is away: {reason}")]
+    Away {
+        /// Which server.
+        what: &'static str,
+        /// What is the matter. It says the same while that stays so, since it is logged each time.
+        reason: String,
+    },
     /// Something is not there that was there, or was written, a moment ago. A read that misses a write passes; nothing may
     /// be skipped for it.
     #[error("{what} of {id} is not there")]
@@ -68,17 +77,17 @@ pub enum ReactionError {
 }
 
 impl ReactionError {
-    /// Whether the store is away or busy, and nothing is known of the events.
-    pub fn is_of_store(&self) -> bool {
-        matches!(self, Self::Store(error) if error.is_unavailable())
+    /// Whether the store, or another server that the work needs, is away or busy, and nothing is known of the events.
+    pub fn is_unavailable(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_unavailable(),
+            Self::Away { .. } => true,
+            Self::Encode(_) | Self::Missing { .. } => false,
+        }
     }
 
     /// Whether the same batch may succeed later.
     pub fn is_retriable(&self) -> bool {
-        match self {
-            Self::Store(error) => error.is_unavailable(),
-            Self::Encode(_) => false,
-            Self::Missing { .. } => true,
-        }
+        self.is_unavailable() || matches!(self, Self::Missing { .. })
     }
 }

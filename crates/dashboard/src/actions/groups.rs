@@ -17,7 +17,7 @@ use warp::{Filter, Rejection};
 
 use super::{Deeds, Nothing, allowed, done, told};
 use crate::api::passed_on;
-use crate::reading::is_unknown;
+use crate::reading::{LONGEST_TOPIC, is_unknown};
 use crate::services::{Services, not_answered};
 
 /// How long Kafka is waited for.
@@ -154,9 +154,12 @@ async fn places(admin: &Admin, group: &str, body: &Reset) -> Result<Vec<TopicPar
         }
         return Ok(places);
     };
+    let unknown = || Problem::not_found(format!("there is no topic {topic}"));
+    if topic.len() > LONGEST_TOPIC {
+        return Err(Problem::not_found("there is no such topic"));
+    }
     let described = admin.describe_topics(&[topic]).await;
     let described = described.map_err(|error| away(&error))?.into_iter().next();
-    let unknown = || Problem::not_found(format!("there is no topic {topic}"));
     let described = match described {
         Some((_, Ok(described))) => described,
         Some((_, Err(error))) if !is_unknown(&error) => return Err(away(&error)),

@@ -78,6 +78,11 @@ impl Rebalances {
         self.found.truncate(MOST);
     }
 
+    /// Forgets who read what: nobody looks for a while, and what changes by then happened at no moment that is known.
+    pub(super) fn rest(&mut self) {
+        self.groups.clear();
+    }
+
     /// Those that were found, the newest first.
     pub(super) fn told(&self) -> Vec<Rebalance> {
         self.found.iter().cloned().collect()

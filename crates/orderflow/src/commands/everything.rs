@@ -61,8 +61,8 @@ fn welcome(shop: &Shop) -> String {
         ]);
     }
     lines.extend([
-        format!("  Kafka      {}  ({kafka})", shop.bootstrap_servers()),
-        format!("  store      {}", shop.store().name()),
+        format!("  Kafka        {}  ({kafka})", shop.bootstrap_servers()),
+        format!("  store        {}", shop.store().name()),
     ]);
     let mut first = None;
     for (role, address) in shop.addresses() {
@@ -71,10 +71,11 @@ fn welcome(shop: &Shop) -> String {
             Role::Payment => ("payment", "payments"),
             Role::Inventory => ("inventory", "inventory"),
             Role::Shipment => ("shipment", "shipments"),
+            Role::Notification => ("notification", "outbox"),
         };
         first.get_or_insert(address);
         lines.push(format!(
-            "  {name:<10} http://{address}/{list}   /health   /offsets   /metrics"
+            "  {name:<12} http://{address}/{list}   /health   /offsets   /metrics"
         ));
     }
     if let Some(address) = first {

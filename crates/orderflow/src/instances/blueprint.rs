@@ -73,6 +73,9 @@ impl Blueprint {
                 inventory_service::build(&context, listener, settings.stock.clone())?
             }
             Role::Shipment => shipment_service::build(&context, listener)?,
+            Role::Notification => {
+                notification_service::build(&context, listener, settings.notification.clone())?
+            }
         })
     }
 

@@ -47,7 +47,7 @@ async fn start(roles: &[Role], stock: Vec<Product>) -> Running {
 async fn an_order_is_shipped() {
     let (product_a, product_b) = (fresh("A"), fresh("B"));
     let stock = vec![product(&product_a, 100, 2999), product(&product_b, 50, 100)];
-    let shop = start(&Role::ALL, stock).await;
+    let shop = start(&Role::PIPELINE, stock).await;
     scenarios::an_order_is_shipped(&shop.urls, &product_a).await;
     scenarios::what_cannot_be_had_is_rejected(&shop.urls, &product_b, &product_a).await;
     scenarios::orders_that_are_asked_back_end_in_a_right_state(&shop.urls, &product_a).await;
@@ -60,7 +60,7 @@ async fn an_order_is_shipped() {
 async fn two_thousand_orders_at_once() {
     let (hot, cold) = (fresh("HOT"), fresh("COLD"));
     let stock = vec![product(&hot, 1500, 100), product(&cold, 100_000, 50)];
-    let shop = start(&Role::ALL, stock).await;
+    let shop = start(&Role::PIPELINE, stock).await;
     scenarios::many_at_once(&shop.urls, 2000, &hot, &cold).await;
     scenarios::at_rest_nothing_lags(&shop.urls).await;
     shop.stop().await;

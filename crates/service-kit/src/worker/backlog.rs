@@ -19,8 +19,11 @@ use tokio::time::{Duration, Instant};
 /// how many wait in memory.
 pub(super) const BATCH: usize = 500;
 
-/// How long a batch may take before others are begun beside it that are not full: one of its events may be stuck.
+/// How long after a batch another one is begun beside it that is not full: one of its events may be stuck. It doubles with each
+/// batch under way. Else a store that is slow for a moment would get ever more and ever smaller ones, and with those be slow for good.
 const PATIENCE: Duration = Duration::from_millis(50);
+/// How often it doubles at most, to 1.6 s: batches that are stuck must not hold up the others for long.
+const DOUBLINGS: u32 = 5;
 
 /// The events of one partition that are handed out and not ended.
 #[derive(Debug)]
@@ -40,8 +43,8 @@ pub(super) struct Backlog<T> {
     held: HashSet<OrderId>,
     under_way: usize,
     batches: usize,
-    /// When the next batch may be begun beside the others though it is not full.
-    beside: Option<Instant>,
+    /// When the last batch was begun.
+    begun: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -71,7 +74,7 @@ impl<T> Backlog<T> {
             held: HashSet::new(),
             under_way: 0,
             batches: 0,
-            beside: None,
+            begun: None,
         }
     }
 
@@ -127,22 +130,27 @@ impl<T> Backlog<T> {
     /// When to look again, though nothing came in and no batch has ended.
     pub(super) fn next_look(&self) -> Option<Instant> {
         let done = self.working.front().map(|(done, _)| *done);
-        let beside = self.beside.filter(|_| !self.ready.is_empty());
+        let beside = self.beside().filter(|_| !self.ready.is_empty());
         done.into_iter().chain(beside).min()
+    }
+
+    /// When a batch may be begun beside those under way though it is not full; none where none is under way.
+    fn beside(&self) -> Option<Instant> {
+        let others = u32::try_from(self.batches).ok()?.checked_sub(1)?;
+        let patience = PATIENCE * 2_u32.pow(others.min(DOUBLINGS));
+        self.begun.map(|begun| begun + patience)
     }
 
     /// What is to be handled now, of each key in the order in which it was polled; none while it is better to wait. Beside other batches
     /// only a full one is begun: while those are on their way, more comes together, and a batch of one costs as much as one of
     /// many. But if they take long, what is there does not wait for them.
     pub(super) fn next_batch(&mut self, now: Instant) -> Option<(Keys, Vec<T>)> {
-        // Nothing more can join them where all that may be under way is.
-        let all = self.under_way == self.concurrency && self.working.is_empty();
-        let full = self.ready.len() == BATCH || all;
-        let waits = self.beside.is_some_and(|at| now < at) && !full;
+        let full = self.ready.len() == BATCH;
+        let waits = self.beside().is_some_and(|at| now < at) && !full;
         if self.ready.is_empty() || waits {
             return None;
         }
-        self.beside = Some(now + PATIENCE);
+        self.begun = Some(now);
         let entries = std::mem::take(&mut self.ready);
         self.joinable.clear();
         let keys = Keys {
@@ -162,8 +170,5 @@ impl<T> Backlog<T> {
         }
         self.under_way -= keys.entries;
         self.batches -= 1;
-        if self.batches == 0 {
-            self.beside = None;
-        }
     }
 }

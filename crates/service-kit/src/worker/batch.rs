@@ -142,7 +142,7 @@ async fn react_and_publish<R: Reaction>(
         attempts: attempts.load(Ordering::Relaxed),
     };
     let again = |e: &ReactionError| {
-        e.is_of_store() || (e.is_retriable() && attempts.load(Ordering::Relaxed) < ATTEMPTS)
+        e.is_unavailable() || (e.is_retriable() && attempts.load(Ordering::Relaxed) < ATTEMPTS)
     };
     let messages = match origin.retry("handle", react, again).await? {
         Ok(messages) => messages,

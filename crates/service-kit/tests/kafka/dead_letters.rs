@@ -147,11 +147,12 @@ async fn letters_come_in_pages_which_large_ones_make_shorter() {
     let values: Vec<&[u8]> = vec![
         b"one", b"two", &large, &large, &large, &large, &large, &large,
     ];
-    for value in &values {
+    for (before, value) in values.iter().enumerate() {
         let record = ProducerRecord::new(Asked::TOPIC).value(value);
         bed.producer.send(&record).await.unwrap().await.unwrap();
+        // What has no key is put aside side by side, and here the small ones are to come first.
+        until_committed(&bed, before as i64 + 1).await;
     }
-    until_committed(&bed, values.len() as i64).await;
     worker.stop().await;
     let desk = Desk::new(bed.client.clone());
     let page = async |after: Option<&LetterId>, limit| {

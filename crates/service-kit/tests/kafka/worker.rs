@@ -1,7 +1,7 @@
 //! No partition stays unread, no record stands in the way of the others, and no worker pretends to work.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use contracts::{Envelope, Event, Message};
@@ -154,6 +154,28 @@ async fn an_answer_that_is_too_large_is_put_aside_and_the_others_go_on() {
         assert!(!answers.contains(&order(1)));
         worker.stop().await;
     }
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_is_waited_for_and_nothing_becomes_a_dead_letter() {
+    let bed = Bed::start().await;
+    // More often than an event is tried whose failure may pass.
+    let left = AtomicU32::new(8);
+    let worker = Running::start(&bed, move |_| {
+        let away = |left: u32| left.checked_sub(1);
+        match left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, away) {
+            Ok(_) => Err(ReactionError::Away {
+                what: "the relay",
+                reason: "on purpose".to_owned(),
+            }),
+            Err(_) => Ok(()),
+        }
+    });
+    bed.ask(&[1, 2]).await;
+    until_committed(&bed, 2).await;
+    assert_eq!(bed.orders(Answered::TOPIC, 2).await, [order(0), order(1)]);
+    assert!(bed.broker.inspect().partition(DEAD_LETTERS, 0).is_none());
+    worker.stop().await;
 }
 
 #[tokio::test]

@@ -66,7 +66,7 @@ impl Bed {
             services: BTreeMap::new(),
             strikes: 0,
         };
-        for role in Role::ALL {
+        for role in Role::PIPELINE {
             bed.start_service(role, 0).await;
         }
         bed
@@ -149,7 +149,7 @@ impl Bed {
             self.strikes > 0,
             "nothing struck while orders were on their way"
         );
-        let urls = Role::ALL.map(|role| (role, format!("http://{}", self.address(role))));
+        let urls = Role::PIPELINE.map(|role| (role, format!("http://{}", self.address(role))));
         verify(BTreeMap::from(urls), &self.broker.bootstrap_servers()).await
     }
 

@@ -19,7 +19,7 @@ const WAVE: u64 = 150;
 async fn each_service_is_killed_in_turn() {
     let mut bed = Bed::start().await;
     for _ in 0..2 {
-        for role in Role::ALL {
+        for role in Role::PIPELINE {
             bed.wave(WAVE, async |bed| bed.kill_and_restart(role).await)
                 .await;
         }
@@ -32,7 +32,7 @@ async fn each_service_is_killed_in_turn() {
 async fn services_that_are_stopped_under_load_publish_nothing_twice() {
     let mut bed = Bed::start().await;
     for _ in 0..2 {
-        for role in Role::ALL {
+        for role in Role::PIPELINE {
             bed.wave(WAVE, async |bed| bed.stop_and_restart(role).await)
                 .await;
         }
@@ -74,7 +74,7 @@ async fn the_store_goes_away_and_comes_back() {
         bed.wave(WAVE, async |bed| {
             bed.store.set_away(true);
             // Each of them has seen it, and somebody has been sent away.
-            for role in Role::ALL {
+            for role in Role::PIPELINE {
                 let url = format!("http://{}/health", bed.address(role));
                 let health = reqwest::get(url).await.unwrap();
                 assert_eq!(health.status(), 503);
@@ -112,8 +112,8 @@ async fn second_instances_come_and_go() {
     let mut bed = Bed::start().await;
     for _ in 0..4 {
         bed.wave(WAVE, async |bed| {
-            let second = bed.second(&Role::ALL).await;
-            for role in Role::ALL {
+            let second = bed.second(&Role::PIPELINE).await;
+            for role in Role::PIPELINE {
                 let reads = |rows: &serde_json::Value| {
                     let rows = rows["items"].as_array().unwrap();
                     rows.iter().any(|row| row["owner"] == true)

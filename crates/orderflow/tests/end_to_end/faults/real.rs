@@ -51,14 +51,14 @@ impl Shop {
             ("STOCK", stock),
             ("KAFKA_BOOTSTRAP_SERVERS", kafka.to_owned()),
         ];
-        let services = Role::ALL.map(|role| (role, Process::start(role, &settings)));
+        let services = Role::PIPELINE.map(|role| (role, Process::start(role, &settings)));
         let shop = Self {
             services: BTreeMap::from(services),
             settings,
             orders,
             rate,
         };
-        for role in Role::ALL {
+        for role in Role::PIPELINE {
             shop.reads_all(role).await;
         }
         shop
@@ -129,7 +129,7 @@ impl Shop {
 
 /// The role whose turn it is.
 fn turn(round: u64) -> Role {
-    Role::ALL[(round % 4) as usize]
+    Role::PIPELINE[(round % 4) as usize]
 }
 
 /// A command of the test bed.

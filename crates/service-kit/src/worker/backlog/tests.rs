@@ -186,3 +186,39 @@ fn a_batch_that_takes_long_holds_up_no_other_order() {
     assert_eq!(backlog.next_batch(later).unwrap().1, [2]);
     assert_eq!(backlog.next_look(), None, "only the batches can end");
 }
+
+#[test]
+fn batches_that_are_slow_become_few_and_large() {
+    let mut backlog: Backlog<u32> = Backlog::new(BATCH, Duration::ZERO);
+    let start = Instant::now();
+    let mut sizes = Vec::new();
+    for millis in 0..400 {
+        let mut random = [0; 10];
+        random[..4].copy_from_slice(&u32::to_be_bytes(millis));
+        let order = OrderId::new(Timestamp::from_millis(1), random);
+        backlog.add(Some(order), true, millis);
+        let now = start + Duration::from_millis(millis.into());
+        backlog.begin(now);
+        while let Some((_, items)) = backlog.next_batch(now) {
+            sizes.push(items.len());
+        }
+    }
+    assert_eq!(sizes, [1, 50, 100, 200]);
+}
+
+#[test]
+fn a_batch_that_is_stuck_delays_the_others_by_a_constant() {
+    let (mut backlog, start) = filled(BATCH, 0, &[1]);
+    backlog.begin(start);
+    backlog.next_batch(start).unwrap();
+    let mut now = start;
+    for round in 0..20 {
+        backlog.add(Some(key(2)), true, 2);
+        backlog.begin(now);
+        let next = backlog.next_look().unwrap();
+        assert!(next <= now + PATIENCE, "round {round}");
+        now = next;
+        let (keys, _) = backlog.next_batch(now).unwrap();
+        backlog.end(&keys);
+    }
+}
