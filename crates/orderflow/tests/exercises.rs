@@ -42,8 +42,13 @@ documents! {
     exercise_02: "docs/learn/02-keys-and-partitions.md",
     exercise_03: "docs/learn/03-consumer-groups.md",
     exercise_04: "docs/learn/04-commits-crash-and-redelivery.md",
+    exercise_05: "docs/learn/05-break-and-recover.md",
     exercise_06: "docs/learn/06-rebalances.md",
+    exercise_07: "docs/learn/07-dead-letters.md",
     exercise_08: "docs/learn/08-the-outbox.md",
+    exercise_09: "docs/learn/09-replay.md",
+    exercise_10: "docs/learn/10-add-a-service.md",
+    exercise_11: "docs/learn/11-kafka-or-mongodb-away.md",
     exercise_12: "docs/learn/12-your-own-client.md",
 }
 
@@ -78,8 +83,12 @@ fn every_document_has_a_test() {
     // The index has nothing to run.
     assert!(there.remove("docs/learn/README.md"));
     assert_eq!(tested, there);
-    let index = read("docs/learn/README.md");
-    assert_eq!(markdown::steps(&index).unwrap(), []);
+    let index = markdown::steps(&read("docs/learn/README.md")).unwrap();
+    assert!(
+        index
+            .iter()
+            .all(|step| matches!(step.place, markdown::Place::NotRun(_)))
+    );
 }
 
 #[test]

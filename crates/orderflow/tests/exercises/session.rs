@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -32,6 +33,9 @@ const UNSHARE: [&[&str]; 2] = [
     ],
 ];
 
+/// How long a shell may take to end its terminals, and itself.
+const GOODBYE: Duration = Duration::from_secs(5);
+
 /// How the shell answered.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
@@ -43,7 +47,7 @@ pub(crate) enum Answer {
 
 /// A shell that waits for blocks; it and all that it started are killed when it is dropped.
 pub(crate) struct Session {
-    child: Child,
+    child: Option<Child>,
     input: Option<ChildStdin>,
     answers: mpsc::UnboundedReceiver<String>,
     work: PathBuf,
@@ -105,7 +109,7 @@ impl Session {
         });
         let mut session = Self {
             input: child.stdin.take(),
-            child,
+            child: Some(child),
             answers,
             work,
             files: 0,
@@ -167,16 +171,27 @@ impl Drop for Session {
     fn drop(&mut self) {
         // The end of its input ends the shell and with it its terminals, unless it hangs in a command.
         drop(self.input.take());
-        let pid = self.child.id().to_string();
-        if !self.alone {
-            let _ = Command::new("kill").arg(&pid).status();
-            let mut ended = Command::new("timeout");
-            ended.args(["5", "tail", "-f", "/dev/null", "--pid", &pid]);
-            let _ = ended.status();
+        let Some(mut child) = self.child.take() else {
+            return;
+        };
+        let pid = child.id().to_string();
+        let (end, ended) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let _ = child.wait();
+            let _ = end.send(());
+        });
+        // In a process table of its own everything dies with it, so nothing needs to be waited for.
+        let signals: &[&str] = if self.alone {
+            &["-KILL"]
+        } else {
+            &["-TERM", "-KILL"]
+        };
+        for signal in signals {
+            let _ = Command::new("kill").args([*signal, pid.as_str()]).status();
+            if ended.recv_timeout(GOODBYE).is_ok() {
+                break;
+            }
         }
-        // In a process table of its own everything dies with it.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.work);
     }
 }

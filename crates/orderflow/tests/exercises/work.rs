@@ -84,13 +84,18 @@ impl Work {
                 if *interrupt && self.session.interrupt(name).await != Answer::Done {
                     return Err(format!("Ctrl-C does not end what runs in terminal {name}"));
                 }
+                if only_comments(&step.commands) {
+                    return Ok(());
+                }
                 let started = self.session.start_in(name, &step.commands).await;
                 self.terminals.push((name.clone(), started.0));
                 started
             }
         };
+        let printed = self.session.output(file);
+        // Seen where the test fails, or is run with --nocapture.
+        println!("$ {}\n{printed}", step.commands.trim_end());
         if let Answer::Ended(how) = answer {
-            let printed = self.session.output(file);
             return Err(format!("a command failed: {how}\n---- printed\n{printed}"));
         }
         let Some(expected) = &step.expected else {
@@ -144,6 +149,13 @@ impl Work {
             .map(|(name, file)| format!("---- terminal {name}\n{}", self.session.output(*file)))
             .collect()
     }
+}
+
+/// Whether a block is there for its Ctrl-C alone.
+fn only_comments(commands: &str) -> bool {
+    commands
+        .lines()
+        .all(|line| line.is_empty() || line.starts_with('#'))
 }
 
 /// The folder in which cargo put what these tests are built with.
