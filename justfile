@@ -85,6 +85,8 @@ urls:
     @echo "payments       http://127.0.0.1:8002/payments"
     @echo "inventory      http://127.0.0.1:8003/inventory"
     @echo "shipments      http://127.0.0.1:8004/shipments"
+    @echo "mails          http://127.0.0.1:8005/outbox"
+    @echo "Mailpit        http://127.0.0.1:8025"
     @echo "Kafdrop        http://127.0.0.1:9000"
     @echo "Mongo Express  http://127.0.0.1:8081  (login {{ mongo_express_user }}, password {{ mongo_express_password }})"
     @echo "Kafka          127.0.0.1:9092"

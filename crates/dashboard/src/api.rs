@@ -6,6 +6,7 @@ use std::time::Duration;
 use contracts::names;
 use kafka_client::Client;
 use service_kit::http::{Problem, Query, Segment, get, no_query, query};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use warp::http::HeaderValue;
 use warp::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use warp::reply::Response;
@@ -27,6 +28,8 @@ pub(crate) const TEMPLATES: [&str; 9] = [
     "/api/orders/{id}",
     "/{file}",
 ];
+/// The most requests that read logs at the same time: each has a reader of its own for each topic, and some MiB on the way.
+const MOST_READINGS: usize = 16;
 /// How long order-service is waited for.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Orders of a list that does not say how many.
@@ -37,9 +40,28 @@ const MOST: usize = 500;
 /// What the paths are answered from.
 #[derive(Debug, Clone)]
 pub(crate) struct Reads {
-    pub(crate) watching: Watching,
-    pub(crate) client: Client,
-    pub(crate) services: Arc<Services>,
+    watching: Watching,
+    client: Client,
+    services: Arc<Services>,
+    readings: Arc<Semaphore>,
+}
+
+impl Reads {
+    pub(crate) fn new(watching: Watching, client: Client, services: Arc<Services>) -> Self {
+        Self {
+            watching,
+            client,
+            services,
+            readings: Arc::new(Semaphore::new(MOST_READINGS)),
+        }
+    }
+
+    /// A place among those who read logs, or a 503 where there are as many as may be.
+    fn reading(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        self.readings
+            .try_acquire()
+            .map_err(|_| Problem::unavailable("as many read as may at the same time, try again"))
+    }
 }
 
 pub(crate) fn routes(
@@ -63,10 +85,7 @@ pub(crate) fn routes(
         .and(query(&records::PARAMETERS))
         .and(with.clone())
         .then(|query: Result<Query, Problem>, reads: Reads| async move {
-            match query {
-                Ok(query) => told(Box::pin(records::page(&reads.client, &query)).await),
-                Err(problem) => problem.into_response(),
-            }
+            told(records(query, &reads).await)
         });
     let orders = warp::path!("api" / "orders")
         .and(get())
@@ -78,12 +97,7 @@ pub(crate) fn routes(
         .and(no_query())
         .and(with)
         .then(
-            |id: Segment, query: Result<(), Problem>, reads: Reads| async move {
-                match query {
-                    Ok(()) => told(journey::journey(&reads.client, &reads.services, &id).await),
-                    Err(problem) => problem.into_response(),
-                }
-            },
+            |id: Segment, query, reads: Reads| async move { told(order(&id, query, &reads).await) },
         );
     let looks = stream.or(snapshot).unify().or(records).unify();
     let orders = orders.or(order).unify();
@@ -103,6 +117,19 @@ async fn snapshot(query: Result<(), Problem>, reads: &Reads) -> Result<Response,
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
+}
+
+async fn records(query: Result<Query, Problem>, reads: &Reads) -> Result<Response, Problem> {
+    let query = query?;
+    let _place = reads.reading()?;
+    // In a box, since it is large.
+    Box::pin(records::page(&reads.client, &query)).await
+}
+
+async fn order(id: &str, query: Result<(), Problem>, reads: &Reads) -> Result<Response, Problem> {
+    query?;
+    let _place = reads.reading()?;
+    journey::journey(&reads.client, &reads.services, id).await
 }
 
 /// The newest orders as order-service lists them.

@@ -63,8 +63,10 @@ assets! {
     "topics.js",
 }
 
-/// Only what comes from here is loaded, run or asked.
-const POLICY: &str = "default-src 'self'";
+/// Only what comes from here is loaded, run or asked. No other page may frame this one and have somebody click on what he does not
+/// see; `default-src` does not speak for that, nor for the other two.
+const POLICY: &str =
+    "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// GET / and the other files of the page.
 pub(crate) fn routes() -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {

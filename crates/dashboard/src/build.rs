@@ -34,7 +34,7 @@ const CLOSE: Duration = Duration::from_secs(1);
 pub struct DashboardSettings {
     /// Where the services answer. Not asked where there are controls, which know the instances.
     pub services: ServiceUrls,
-    /// What it takes to do something from the page; none: nothing, where there are controls, and elsewhere nothing can be done.
+    /// What it takes to do something from the page. Without it anybody may where there are controls, and elsewhere nobody.
     pub admin_token: Option<Secret>,
     /// The means to stop and start what runs in the same process; none in a dashboard that runs by itself.
     pub controls: Option<Arc<dyn Controls>>,
@@ -79,6 +79,16 @@ pub enum BuildError {
     Listener(#[from] std::io::Error),
 }
 
+/// A client of the same cluster that waits for less.
+pub(crate) fn looking(client: &Client) -> Result<Client, ClientError> {
+    Client::new(ClientConfig {
+        client_id: Arc::from(NAME),
+        connect_timeout: CONNECT,
+        request_timeout: REQUEST,
+        ..client.config().clone()
+    })
+}
+
 /// The dashboard of the cluster that `client` knows, on this listener. Must be called within a Tokio runtime.
 ///
 /// What it looks at, it looks at with a client of its own, which waits for less; what it does, it does with `client`.
@@ -92,17 +102,11 @@ pub fn build(
     settings: DashboardSettings,
 ) -> Result<Application, BuildError> {
     metric::install();
-    let looking = Client::new(ClientConfig {
-        client_id: Arc::from(NAME),
-        connect_timeout: CONNECT,
-        request_timeout: REQUEST,
-        ..client.config().clone()
-    })?;
     let services = Arc::new(Services::new(&settings.services, settings.controls.clone()));
     let guard = Guard::new(settings.admin_token, settings.controls.is_some());
     let (generator, load) = Generator::new(Arc::clone(&services));
     let (observer, watching) = Observer::new(Sources {
-        client: looking,
+        client: looking(client)?,
         services: Arc::clone(&services),
         controls: settings.controls.clone(),
         embedded: settings.embedded,
@@ -110,11 +114,7 @@ pub fn build(
         load: load.clone(),
     });
     let producer = client.producer(ProducerConfig::default());
-    let reads = api::Reads {
-        watching,
-        client: client.clone(),
-        services: Arc::clone(&services),
-    };
+    let reads = api::Reads::new(watching, client.clone(), Arc::clone(&services));
     let deeds = actions::Deeds {
         guard,
         client: client.clone(),

@@ -40,6 +40,8 @@ const MARGIN_MS: i64 = 60_000;
 const MOST_GROUPS: usize = 100;
 /// Groups that are asked at the same time.
 const GROUPS_AT_ONCE: usize = 16;
+/// The most bytes that are told of a type, an id or a status: whoever can write to a topic could make them long.
+const LONGEST_WORD: usize = 256;
 /// The most bytes of an event that are read for its status.
 const LARGEST_EVENT: usize = 1 << 20;
 
@@ -87,7 +89,7 @@ struct Said {
 type Commits = Vec<(String, BTreeMap<TopicPartition, i64>)>;
 
 /// The order as order-service tells it, its events in the order of their times, and whether these are all: not where more than
-/// 10,000 records of a topic, or more than 2 s, would have had to be read, or Kafka did not tell.
+/// 10,000 records of a topic, or more than 2 s, would have had to be read, a topic has more than 100 of them, or Kafka did not tell.
 pub(crate) async fn journey(
     client: &Client,
     services: &Services,
@@ -207,7 +209,7 @@ fn event(place: &TopicPartition, record: RecordView<'_>) -> JourneyEvent {
     let header = |name: &str| {
         let mut of_name = record.headers.filter(|header| header.key == name);
         let value = of_name.find_map(|header| header.value)?;
-        Some(String::from_utf8_lossy(value).into_owned())
+        Some(word(value))
     };
     let value = record.value.filter(|value| value.len() <= LARGEST_EVENT);
     let said = value.and_then(|value| serde_json::from_slice::<Said>(value).ok());
@@ -219,9 +221,14 @@ fn event(place: &TopicPartition, record: RecordView<'_>) -> JourneyEvent {
         timestamp: record.timestamp,
         r#type: header("ce_type"),
         event_id: header("ce_id"),
-        status: status.and_then(|status| status.as_str().map(str::to_owned)),
+        status: status.and_then(|status| status.as_str().map(|status| word(status.as_bytes()))),
         group_offsets: Vec::new(),
     }
+}
+
+/// The beginning of it, as text.
+fn word(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST_WORD)]).into_owned()
 }
 
 async fn commits(admin: &Admin) -> Result<Commits, ClientError> {

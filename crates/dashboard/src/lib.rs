@@ -18,6 +18,7 @@ mod build;
 pub mod controls;
 mod journey;
 mod load;
+mod observation;
 mod observe;
 mod reading;
 mod records;
@@ -27,3 +28,4 @@ mod stream;
 mod tail;
 
 pub use build::{BuildError, DashboardSettings, ServiceUrls, build};
+pub use observation::Observation;

@@ -56,7 +56,7 @@ pub(crate) struct Sources {
 #[derive(Debug, Clone)]
 pub(crate) struct Look {
     /// Without its time.
-    timeless: Arc<Snapshot>,
+    pub(crate) timeless: Arc<Snapshot>,
     /// As one line of JSON.
     pub(crate) line: Arc<str>,
 }
@@ -123,13 +123,13 @@ impl Watching {
 
 impl Watcher {
     /// The next look; none when the dashboard stops.
-    pub(crate) async fn next(&mut self) -> Option<Arc<str>> {
+    pub(crate) async fn next(&mut self) -> Option<Look> {
         if self.has_first {
             self.latest.changed().await.ok()?;
         }
         self.has_first = true;
         let look = self.latest.wait_for(Option::is_some).await.ok()?;
-        look.as_ref().map(|look| Arc::clone(&look.line))
+        look.clone()
     }
 }
 

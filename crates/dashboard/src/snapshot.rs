@@ -12,9 +12,10 @@ pub struct Snapshot {
     pub at: i64,
     /// The cluster.
     pub kafka: Kafka,
-    /// Every topic: the pipeline's in the order in which an order passes them, then dead letters, then others, by name.
+    /// The topics: the pipeline's in the order in which an order passes them, then dead letters, then others, by name; at most 200,
+    /// with 1,000 partitions together.
     pub topics: Vec<Topic>,
-    /// Every consumer group, by name.
+    /// The consumer groups, by name; at most 100.
     pub groups: Vec<Group>,
     /// The services, in the order in which an order passes them.
     pub services: Vec<Service>,
@@ -37,7 +38,7 @@ pub struct Snapshot {
 pub struct Kafka {
     /// Whether it answers.
     pub state: KafkaState,
-    /// Why it does not.
+    /// Why it does not; or, where it does, what could not be learned or was left out.
     pub error: Option<String>,
     /// Whether it is the embedded broker.
     pub embedded: bool,
@@ -137,9 +138,9 @@ pub struct Group {
     pub generation: Option<i32>,
     /// Records of all partitions that are not committed.
     pub lag: i64,
-    /// Its members, by id.
+    /// Its members, by id; at most 200.
     pub members: Vec<Member>,
-    /// Where it stands, by topic and partition.
+    /// Where it stands, by topic and partition; at most 1,000 of them.
     pub offsets: Vec<GroupOffset>,
 }
 
@@ -158,7 +159,7 @@ pub struct Member {
     pub instance: Option<String>,
     /// Where it is in the life of its group, as the instance tells it: `joining`, `stable`, …
     pub phase: Option<String>,
-    /// What it was assigned.
+    /// What it was assigned; at most 1,000 partitions in a group.
     pub partitions: Vec<Place>,
 }
 
@@ -279,7 +280,7 @@ pub struct Rebalance {
     pub generation: Option<i32>,
     /// The generation before.
     pub was: Option<i32>,
-    /// The partitions that have another reader now.
+    /// The partitions that have another reader now; at most 500.
     pub moves: Vec<Move>,
 }
 

@@ -20,7 +20,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 pub(crate) fn reply(watching: &Watching) -> Result<Response, Problem> {
     let watcher = watching.watch()?;
     let events = stream::unfold(watcher, |mut watcher| async move {
-        let line = watcher.next().await?;
+        let line = watcher.next().await?.line;
         let event = Event::default().event("snapshot").data(&*line);
         Some((Ok::<_, Infallible>(event), watcher))
     });

@@ -38,7 +38,7 @@ export function start() {
 export function render(snapshot) {
   offer(snapshot);
   forbid(placeButton, null);
-  forbid(poison, snapshot.kafka.state === 'away' ? 'Kafka is away: nothing can be written.' : null);
+  forbid(poison, snapshot.kafka.state === 'away' ? 'Kafka is away: nothing can be written.' : poisoned.value ? null : 'There are no topics yet.');
   const { rate, placed, failed } = snapshot.load;
   const slide = $('#rate');
   const reason = forbidden();

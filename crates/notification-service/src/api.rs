@@ -66,7 +66,7 @@ async fn list(
     mails: &Collection<Mail>,
     page: Result<PageRequest<MailId>, Problem>,
 ) -> Result<Response, Problem> {
-    let found = found(mails, page).await?;
+    let found = found(mails, &page?).await?;
     let items = found.items.into_iter().map(|mail| mail.document);
     Ok(ok(&Page::new(items, found.next)))
 }
@@ -87,19 +87,24 @@ async fn outbox(
     mails: &Collection<Mail>,
     page: Result<PageRequest<MailId>, Problem>,
 ) -> Result<Response, Problem> {
-    let found = found(mails, page).await?;
+    let page = page?;
+    let found = found(mails, &page).await?;
     let items: Vec<Mail> = found.items.into_iter().map(|mail| mail.document).collect();
-    let page = page::html(&items, found.next);
+    let page = page::html(&items, found.next, page.direction);
     Ok(with_type("text/html; charset=utf-8", page))
 }
 
 async fn found(
     mails: &Collection<Mail>,
-    page: Result<PageRequest<MailId>, Problem>,
+    page: &PageRequest<MailId>,
 ) -> Result<Listing<Mail>, Problem> {
-    let page = page?;
     Ok(mails
-        .list(&StoreFilter::all(), page.after.as_ref(), page.limit)
+        .list_in(
+            page.direction,
+            &StoreFilter::all(),
+            page.after.as_ref(),
+            page.limit,
+        )
         .await?)
 }
 

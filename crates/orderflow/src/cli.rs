@@ -14,7 +14,7 @@ use service_kit::worker::WorkerConfig;
 
 use crate::processing::ProcessingTime;
 use crate::stock::Stock;
-pub use outside::{AdminToken, Dashboard, InventoryUrl, Load, OrderUrl, ShopUrls, Verify};
+pub use outside::{AdminToken, Dashboard, InventoryUrl, Load, OrderUrl, ShopUrls, Top, Verify};
 pub use reset::{ResetOffsets, ResetTo};
 
 /// What the exit code says.
@@ -82,6 +82,8 @@ pub enum Command {
     ResetOffsets(ResetOffsets),
     /// Show the live page of a shop: its topics, groups, services and orders as they are now.
     Dashboard(Dashboard),
+    /// Show a shop in the terminal: its groups, partitions, lag and orders as they are now.
+    Top(Top),
     /// Put a shop under load: post orders, follow them to their end, and tell how it went.
     ///
     /// Exits with 1 if an order was not accepted or did not come to its end.

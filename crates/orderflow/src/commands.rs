@@ -9,6 +9,7 @@ mod load;
 mod progress;
 mod reset;
 mod serve;
+mod top;
 mod verify;
 
 use std::pin::pin;
@@ -49,6 +50,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, ShopError> {
         }
         Some(Command::ResetOffsets(command)) => reset::run(command).await?,
         Some(Command::Dashboard(command)) => dashboard::run(command).await?,
+        Some(Command::Top(command)) => top::run(command).await?,
         Some(Command::Dlq { action }) => dlq::run(action).await?,
         Some(Command::Load(load)) => return load::run(load).await,
         Some(Command::Verify(verify)) => return verify::run(verify).await,

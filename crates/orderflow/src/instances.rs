@@ -85,13 +85,7 @@ impl Instances {
         };
         tokio::time::timeout(PATIENCE, told)
             .await
-            .unwrap_or_else(|_| {
-                let late = format!(
-                    "not done within {} s; it may still be done",
-                    PATIENCE.as_secs()
-                );
-                Err(ControlError::Failed(late))
-            })
+            .unwrap_or_else(|_| Err(late("it may still be done")))
     }
 }
 
@@ -134,7 +128,9 @@ impl Controls for Instances {
         async move {
             let broker =
                 broker.ok_or_else(|| ControlError::Unknown("embedded broker".to_owned()))?;
-            act_on(&broker, what).await
+            tokio::time::timeout(PATIENCE, act_on(&broker, what))
+                .await
+                .unwrap_or_else(|_| Err(late("try again")))
         }
         .boxed()
     }
@@ -160,6 +156,11 @@ async fn act_on(broker: &Broker, what: BrokerAction) -> Result<(), ControlError>
     }
     tracing::warn!(?what, "the embedded broker was acted on");
     Ok(())
+}
+
+fn late(then: &str) -> ControlError {
+    let seconds = PATIENCE.as_secs();
+    ControlError::Failed(format!("not done within {seconds} s; {then}"))
 }
 
 fn is_up(broker: &Broker) -> bool {

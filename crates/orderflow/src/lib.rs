@@ -9,6 +9,7 @@ pub mod load;
 pub mod processing;
 mod shop;
 pub mod stock;
+pub mod top;
 pub mod verify;
 
 pub use commands::run;

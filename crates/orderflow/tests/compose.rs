@@ -107,7 +107,10 @@ impl Service {
 fn unpinned_images(compose: &Compose) -> Vec<String> {
     let pinned = |image: &str| {
         let tag = image.rsplit_once(':').map(|(_, tag)| tag);
-        tag.is_some_and(|tag| tag.starts_with(|c: char| c.is_ascii_digit()) && tag.contains('.'))
+        let version = tag.map(|tag| tag.strip_prefix('v').unwrap_or(tag));
+        version.is_some_and(|version| {
+            version.starts_with(|c: char| c.is_ascii_digit()) && version.contains('.')
+        })
     };
     let foreign = compose
         .services
@@ -340,7 +343,9 @@ fn every_role_and_every_window_is_there() {
         ("payment", "8002"),
         ("inventory", "8003"),
         ("shipment", "8004"),
+        ("notification", "8005"),
         ("dashboard", "3000"),
+        ("mailpit", "8025"),
         ("mongo-express", "8081"),
         ("kafdrop", "9000"),
     ];
@@ -359,7 +364,10 @@ fn every_role_and_every_window_is_there() {
         .ours()
         .filter_map(|(_, service)| service.option("serve"))
         .collect();
-    assert_eq!(roles, ["inventory", "order", "payment", "shipment"]);
+    assert_eq!(
+        roles,
+        ["inventory", "notification", "order", "payment", "shipment"]
+    );
 }
 
 #[test]
@@ -478,6 +486,8 @@ fn moving_images_are_found() {
         "mongo",
         "mongo:latest",
         "mongo:8",
+        "mongo:v8",
+        "mongo:vivid.1",
         "registry.example:5000/mongo",
     ] {
         let compose =

@@ -109,6 +109,11 @@ async fn reset(
         without_members(&admin, group).await?;
         let places = places(&admin, group, &body).await?;
         let set = set(&admin, group, &places, target).await?;
+        if set.is_empty() {
+            let gone =
+                format!("there are no topics any more that {group} has committed offsets of");
+            return Err(Problem::not_found(gone));
+        }
         Ok(done(sentence(group, &set)))
     };
     // In a box, since it is large.

@@ -8,7 +8,9 @@ use super::cluster::{GroupSeen, PartitionSeen, Seen};
 use super::instances::MemberSeen;
 use crate::snapshot::{Group, GroupOffset, Member, Place};
 
-/// The most partitions that are told of a group.
+/// The most members that are told of a group.
+const MOST_MEMBERS: usize = 200;
+/// The most partitions that are told of a group, and of its members together.
 const MOST_OFFSETS: usize = 1_000;
 
 /// Every group, by name.
@@ -43,6 +45,12 @@ fn one(group: &GroupSeen, seen: &Seen, known: &[MemberSeen]) -> Group {
         })
         .collect();
     members.sort_by(|a, b| a.member_id.cmp(&b.member_id));
+    members.truncate(MOST_MEMBERS);
+    let mut room = MOST_OFFSETS;
+    for member in &mut members {
+        member.partitions.truncate(room);
+        room -= member.partitions.len();
+    }
     // A member that is behind the others has not heard of the last rebalance yet.
     let generation = members
         .iter()
@@ -184,6 +192,26 @@ mod tests {
         let row = &group.offsets[0];
         assert_eq!((row.position, row.paused), (Some(8), true));
         assert_eq!(row.member.as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn of_a_large_group_only_so_much_is_told() {
+        let mut seen = seen();
+        let partitions = 0..MOST_OFFSETS as i32 - 1;
+        let large = partitions.map(|partition| TopicPartition::new("t", partition));
+        let members = &mut seen.groups[0].description.members;
+        members[1].assignment = large.collect();
+        members[0].assignment.push(TopicPartition::new("t", 2));
+        let one = members[0].clone();
+        members.extend((0..MOST_MEMBERS).map(|n| GroupMember {
+            member_id: format!("c-{n}"),
+            ..one.clone()
+        }));
+        let groups = told(&seen, &[]);
+        let members = &groups[0].members;
+        let held: Vec<usize> = members.iter().map(|it| it.partitions.len()).collect();
+        assert_eq!(members.len(), MOST_MEMBERS);
+        assert_eq!(held[..3], [MOST_OFFSETS - 1, 1, 0]);
     }
 
     #[test]

@@ -61,7 +61,15 @@ impl Bed {
     }
 
     pub(crate) async fn with(token: Option<&str>, controls: Option<Arc<dyn Controls>>) -> Self {
-        let broker = Broker::start(BrokerConfig::default()).await.unwrap();
+        Self::on(BrokerConfig::default(), token, controls).await
+    }
+
+    pub(crate) async fn on(
+        config: BrokerConfig,
+        token: Option<&str>,
+        controls: Option<Arc<dyn Controls>>,
+    ) -> Self {
+        let broker = Broker::start(config).await.unwrap();
         for topic in names::TOPICS {
             broker.create_topic(topic, names::PARTITIONS).unwrap();
         }

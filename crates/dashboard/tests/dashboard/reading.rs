@@ -186,6 +186,7 @@ async fn the_page_is_served_from_here_alone_and_kept_while_it_is_the_same() {
     for line in [
         "content-type: text/html",
         "default-src 'self'",
+        "frame-ancestors 'none'",
         "cache-control: no-cache",
     ] {
         assert!(page.head.contains(line), "{line}: {}", page.head);

@@ -1,6 +1,8 @@
 //! The stream of snapshots.
 
 use contracts::names::{ORDER_PLACED, TOPICS};
+use kafka_broker::BrokerConfig;
+use kafka_client::TopicPartition;
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, partition, until, within};
@@ -105,6 +107,47 @@ async fn kafka_that_is_away_is_told_with_what_was_known_and_comes_back() {
         .unwrap();
     bed.write(ORDER_PLACED, 0, "after", b"{}").await;
     stream.until("both records", |it| has(it, 2)).await;
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn a_tail_goes_on_under_another_leader_and_after_its_log_was_cut() {
+    let bed = Bed::on(BrokerConfig::with_nodes(2), None, None).await;
+    for n in 0..3 {
+        bed.write(ORDER_PLACED, 0, &format!("key-{n}"), b"{}").await;
+    }
+    let mut stream = bed.watch().await;
+    let last = |snapshot: &Value| {
+        let found = partition(snapshot, ORDER_PLACED, 0);
+        let records = found["tail"]["records"].as_array();
+        let last = records.and_then(|records| records.last().cloned());
+        last.map_or(Value::Null, |last| last[0].clone())
+    };
+    let first = stream.until("the records", |it| last(it) == "key-2").await;
+    let led_by = |it: &Value| partition(it, ORDER_PLACED, 0)["leader"].as_i64();
+    let other = bed
+        .broker
+        .node_ids()
+        .into_iter()
+        .find(|node| Some(i64::from(*node)) != led_by(&first))
+        .unwrap();
+    bed.broker.move_leader(ORDER_PLACED, 0, other).unwrap();
+    bed.write(ORDER_PLACED, 0, "moved", b"{}").await;
+    let moved = stream.until("the next", |it| last(it) == "moved").await;
+    assert_eq!(led_by(&moved), Some(i64::from(other)));
+
+    let place = TopicPartition::new(ORDER_PLACED, 0);
+    let admin = bed.client.admin();
+    within("deleting", admin.delete_records(&[(place, 4)]))
+        .await
+        .unwrap();
+    bed.write(ORDER_PLACED, 0, "after", b"{}").await;
+    let cut = stream.until("the last", |it| last(it) == "after").await;
+    let cut = partition(&cut, ORDER_PLACED, 0);
+    assert_eq!(
+        (&cut["start"], &cut["tail"]["from"]),
+        (&json!(4), &json!(4))
+    );
     bed.stop().await;
 }
 

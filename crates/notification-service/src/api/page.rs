@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Display, Write as _};
 
+use service_kit::store::Direction;
+
 use crate::mail::{Mail, MailId};
 
 /// Colours follow what the browser is set to.
@@ -18,8 +20,8 @@ p { margin: 0.25rem 0; overflow-wrap: anywhere; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: 0.5rem 0 0; }
 ";
 
-/// A page of mails, in the order of their ids, and a link to the next one.
-pub(super) fn html(mails: &[Mail], next: Option<MailId>) -> String {
+/// A page of mails, and a link to the next one in this direction.
+pub(super) fn html(mails: &[Mail], next: Option<MailId>, direction: Direction) -> String {
     let mut page = String::from(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n<title>Outbox</title>\n\
@@ -32,9 +34,13 @@ pub(super) fn html(mails: &[Mail], next: Option<MailId>) -> String {
         article(&mut page, mail);
     }
     if let Some(next) = next {
+        let order = match direction {
+            Direction::Ascending => "",
+            Direction::Descending => "&amp;order=desc",
+        };
         let _ = writeln!(
             page,
-            "<p><a href=\"/outbox?after={next}\">Next page</a></p>"
+            "<p><a href=\"/outbox?after={next}{order}\">Next page</a></p>"
         );
     }
     page.push_str("</body>\n</html>\n");
@@ -109,7 +115,11 @@ mod tests {
         let (letterhead, now) = (Letterhead::default(), Timestamp::from_millis(2));
         let mut mail = Mail::of_payment(&payment, &letterhead, now).unwrap();
         mail.error = Some("550 <b>no</b>".to_owned());
-        let page = html(std::slice::from_ref(&mail), Some(mail.mail_id));
+        let page = html(
+            std::slice::from_ref(&mail),
+            Some(mail.mail_id),
+            Direction::Descending,
+        );
         for raw in ["<script", "<img", "<b>"] {
             assert!(!page.contains(raw), "{page}");
         }
@@ -121,8 +131,8 @@ mod tests {
         ] {
             assert!(page.contains(told), "{told} in {page}");
         }
-        let next = format!("/outbox?after={}", mail.mail_id);
+        let next = format!("/outbox?after={}&amp;order=desc\"", mail.mail_id);
         assert!(page.contains(&next), "{page}");
-        assert!(html(&[], None).contains("There are no mails."));
+        assert!(html(&[], None, Direction::Ascending).contains("There are no mails."));
     }
 }

@@ -216,6 +216,8 @@ async fn mails_are_listed_page_by_page_and_shown_one_by_one() {
         .json(&format!("/mails?after={}", first["next"].as_str().unwrap()))
         .await;
     assert_eq!(rest["items"][0]["mail_id"], json!(id(2)));
+    let newest = service.json("/mails?limit=1&order=desc").await;
+    assert_eq!(newest["items"][0]["mail_id"], json!(id(2)));
     let mail = service.json(&format!("/mails/{}", id(2))).await;
     assert_eq!(
         (
@@ -251,8 +253,15 @@ async fn mails_are_listed_page_by_page_and_shown_one_by_one() {
         assert!(head.contains("default-src 'none'"), "{head}");
         assert!(body.contains("Hello &lt;b&gt;&amp;&quot;Ü,"), "{body}");
     }
-    let (_, _, page) = service.get("/outbox?limit=1").await;
-    assert!(page.contains(&format!("/outbox?after={}", id(0))), "{page}");
+    for (order, last) in [("", 0), ("&order=desc", 2)] {
+        let (_, _, page) = service.get(&format!("/outbox?limit=1{order}")).await;
+        let next = format!(
+            "/outbox?after={}{}\"",
+            id(last),
+            order.replace('&', "&amp;")
+        );
+        assert!(page.contains(&next), "{page}");
+    }
     let (status, head, _) = service.get("/outbox/style.css").await;
     assert!(
         status == 200 && head.contains("content-type: text/css"),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use contracts::names;
+use dashboard::ServiceUrls;
 use service_kit::secret::Secret;
 
 use super::Kafka;
@@ -43,6 +44,17 @@ pub struct ShopUrls {
     pub shipment_url: BaseUrl,
 }
 
+impl From<ShopUrls> for ServiceUrls {
+    fn from(urls: ShopUrls) -> Self {
+        Self {
+            order: urls.order.order_url,
+            payment: urls.payment_url,
+            inventory: urls.inventory.inventory_url,
+            shipment: urls.shipment_url,
+        }
+    }
+}
+
 /// Who may do something by the dashboard.
 #[derive(Debug, Clone, Args)]
 pub struct AdminToken {
@@ -78,6 +90,17 @@ pub struct Dashboard {
     /// Who may do something.
     #[command(flatten)]
     pub admin: AdminToken,
+}
+
+/// A shop in the terminal.
+#[derive(Debug, Clone, Args)]
+pub struct Top {
+    /// Where the services answer.
+    #[command(flatten)]
+    pub urls: ShopUrls,
+    /// Which Kafka.
+    #[command(flatten)]
+    pub kafka: Kafka,
 }
 
 /// How much load.

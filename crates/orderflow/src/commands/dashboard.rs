@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use dashboard::{DashboardSettings, ServiceUrls};
+use dashboard::DashboardSettings;
 use tokio_util::sync::CancellationToken;
 
 use super::{init_log, kafka, until_signal};
@@ -18,14 +18,8 @@ async fn run_until(command: Dashboard, stop: CancellationToken) -> Result<(), Sh
     let address = SocketAddr::new(command.http_host, command.http_port);
     let listener = listen("the dashboard", address).await?;
     let client = kafka::client(&command.kafka)?;
-    let urls = command.urls;
     let settings = DashboardSettings {
-        services: ServiceUrls {
-            order: urls.order.order_url,
-            payment: urls.payment_url,
-            inventory: urls.inventory.inventory_url,
-            shipment: urls.shipment_url,
-        },
+        services: command.urls.into(),
         admin_token: command.admin.token(),
         controls: None,
         embedded: false,

@@ -110,6 +110,11 @@ pub enum ShopError {
     /// A service failed.
     #[error(transparent)]
     Service(#[from] ApplicationError),
+    /// There is nothing to draw on.
+    #[error(
+        "standard output is no terminal to draw on; `orderflow offsets` prints where the groups are, once"
+    )]
+    NoTerminal,
     /// Signals or standard streams cannot be had.
     #[error(transparent)]
     Io(#[from] std::io::Error),

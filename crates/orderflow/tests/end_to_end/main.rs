@@ -7,7 +7,6 @@
 
 mod api;
 mod command_line;
-
 mod embedded;
 mod faults;
 mod load;

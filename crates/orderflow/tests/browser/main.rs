@@ -1,0 +1,118 @@
+//! The dashboard in a real browser. Each scenario leaves a picture of what was seen.
+//!
+//! They need Debian's chromium and chromium-driver, or others of the same names in the PATH; nothing else, since the shop is embedded.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests fail so"
+)]
+
+mod page;
+mod shop;
+
+use page::Page;
+use shop::Running;
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs chromium and chromedriver: cargo test -p orderflow --test browser -- --ignored"]
+async fn an_order_is_placed_and_ships() {
+    let shop = Running::start().await;
+    let page = Page::open(&shop.url).await;
+    page.click("#place-order").await;
+    page.until("[data-order-id] .status", |said| said == "SHIPPED")
+        .await;
+    page.click("[data-testid=follow-placed], [data-order-id] button, [data-order-id] a")
+        .await;
+    page.until("[data-testid=journey-status]", |said| {
+        said.contains("SHIPPED")
+    })
+    .await;
+    // order_placed, payment COMPLETED, inventory UPDATED, shipment PROCESSING and SHIPPED.
+    page.find("[data-testid=journey-events] > :nth-child(5)")
+        .await;
+    page.picture("an-order-ships").await;
+    page.click("[data-testid=open-record]").await;
+    page.until("[data-testid=record-value]", |said| {
+        said.contains("order_id")
+    })
+    .await;
+    page.picture("a-record").await;
+    page.close().await;
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs chromium and chromedriver: cargo test -p orderflow --test browser -- --ignored"]
+async fn payment_crashes_and_its_lag_rises_and_falls() {
+    const LAG: &str = "[data-group=payment-service] .lag";
+    let shop = Running::start().await;
+    let page = Page::open(&shop.url).await;
+    page.click("[data-rate='50']").await;
+    page.until_number("#fig-shipped", |rate| rate > 0).await;
+    page.click("[data-instance=payment-service-1] [data-action=crash]")
+        .await;
+    page.find("[data-instance=payment-service-1][data-state=crashed]")
+        .await;
+    page.until_number(LAG, |lag| lag > 100).await;
+    page.picture("payment-has-crashed").await;
+    page.click("[data-instance=payment-service-1] [data-action=start]")
+        .await;
+    page.find("[data-instance=payment-service-1][data-state=running]")
+        .await;
+    page.click("[data-rate='0']").await;
+    page.until(LAG, |said| said.starts_with('0')).await;
+    page.until("[data-order-id] .status", |said| said == "SHIPPED")
+        .await;
+    page.picture("payment-has-caught-up").await;
+    page.close().await;
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs chromium and chromedriver: cargo test -p orderflow --test browser -- --ignored"]
+async fn an_instance_is_added_and_partitions_move() {
+    let shop = Running::start().await;
+    let page = Page::open(&shop.url).await;
+    page.find("[data-group=payment-service] [data-member=payment-service-1]")
+        .await;
+    page.click("[data-service=payment-service] [data-action=add]")
+        .await;
+    page.find("[data-group=payment-service] [data-member=payment-service-2]")
+        .await;
+    page.until("[data-rebalance=payment-service]", |said| {
+        said.contains("payment-2")
+    })
+    .await;
+    page.picture("partitions-have-moved").await;
+    page.click("[data-instance=payment-service-2] [data-action=remove]")
+        .await;
+    page.until("[data-group=payment-service]", |said| {
+        !said.contains("payment-service-2")
+    })
+    .await;
+    page.close().await;
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs chromium and chromedriver: cargo test -p orderflow --test browser -- --ignored"]
+async fn what_is_no_event_becomes_a_dead_letter_and_is_sent_back() {
+    const LETTERS: &str = "[data-dead-letters='order_placed.payment-service.dlq']";
+    let shop = Running::start().await;
+    let page = Page::open(&shop.url).await;
+    page.click("#poison").await;
+    page.until_number(&format!("{LETTERS} .count"), |count| count == 1)
+        .await;
+    page.click(&format!("{LETTERS} [data-action=show]")).await;
+    page.find("[data-letter='0']").await;
+    page.picture("a-dead-letter").await;
+    // It is still no event, so it comes back as another letter: the first is gone.
+    page.click(&format!("{LETTERS} [data-action=redrive]"))
+        .await;
+    page.find("#log li.ok").await;
+    page.click(&format!("{LETTERS} [data-action=show]")).await;
+    page.find("[data-letter='1']").await;
+    page.close().await;
+    shop.stop().await;
+}
