@@ -18,10 +18,15 @@ mod many_workers;
 #[path = "../examples/produce.rs"]
 #[expect(dead_code, reason = "its main is not run")]
 mod produce;
+#[path = "../examples/shop_events.rs"]
+#[expect(dead_code, reason = "its main is not run")]
+mod shop_events;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use kafka_broker::{Broker, BrokerConfig};
+use kafka_client::{Client, ClientConfig, NewTopic, ProducerConfig, ProducerRecord};
 
 #[tokio::test]
 async fn produce() {
@@ -66,8 +71,42 @@ async fn admin() {
     assert_eq!(seen, [(0, Some(2), 5, 3), (1, Some(5), 5, 0)]);
 }
 
+#[tokio::test]
+async fn shop_events() {
+    let broker = Broker::start(BrokerConfig::default()).await.unwrap();
+    let servers = broker.bootstrap_servers();
+    let client = Client::new(ClientConfig::new(&servers)).unwrap();
+    let topics = shop_events::TOPICS.map(|topic| NewTopic::new(topic, 3, -1));
+    client.admin().ensure_topics(&topics).await.unwrap();
+    let producer = client.producer(ProducerConfig::default());
+    let orders: Vec<String> = (0..20).map(|order| format!("order-{order}")).collect();
+    let placed = orders.iter().map(|order| {
+        ProducerRecord::new("order_placed")
+            .key(order.as_bytes())
+            .value(b"{}")
+    });
+    producer.send_all(placed).await.unwrap();
+
+    let all_committed = async {
+        let mut look = tokio::time::interval(Duration::from_millis(10));
+        loop {
+            look.tick().await;
+            let rows = client.admin().lag("watchers").await.unwrap();
+            if rows.iter().filter_map(|row| row.committed).sum::<i64>() == 20 {
+                return;
+            }
+        }
+    };
+    let settings = shop_events::settings("watchers", true);
+    let read = shop_events::run(&servers, settings, all_committed);
+    tokio::time::timeout(Duration::from_secs(60), read)
+        .await
+        .expect("reads what is there")
+        .unwrap();
+}
+
 async fn lag(servers: &str, group: &str) -> i64 {
-    let client = kafka_client::Client::new(kafka_client::ClientConfig::new(servers)).unwrap();
+    let client = Client::new(ClientConfig::new(servers)).unwrap();
     let rows = client.admin().lag(group).await.unwrap();
     assert!(rows.iter().all(|row| row.committed.is_some()), "{rows:?}");
     rows.iter().map(|row| row.lag).sum()
