@@ -34,7 +34,8 @@ export function forbid(button, reason) {
 /** Why nobody can act here; null if somebody can. */
 export function forbidden() {
   if (live.state !== 'live') return 'The dashboard does not answer.';
-  return live.snapshot && !live.snapshot.can.act ? WATCH_ONLY : null;
+  if (!live.snapshot) return 'Nothing was seen yet.';
+  return live.snapshot.can.act ? null : WATCH_ONLY;
 }
 
 /**

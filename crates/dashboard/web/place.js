@@ -32,6 +32,8 @@ export function start() {
   slider();
   poison = actionButton('Poison', { id: 'poison', class: 'danger', 'data-action': 'poison' }, () => send(`Poison ${poisoned.value}`, '/api/poison', { topic: poisoned.value }, { commands: commands.poisoning(poisoned.value) }), () => commands.poisoning(poisoned.value));
   $('#poison-slot').append(poisoned, poison, handsButton('poison'));
+  // Until it is known what there is, there is nothing to act on.
+  for (const button of [placeButton, poison]) forbid(button, null);
 }
 
 /** Shows a snapshot. */
