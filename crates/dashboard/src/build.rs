@@ -53,17 +53,22 @@ pub struct ServiceUrls {
     pub inventory: BaseUrl,
     /// shipment-service.
     pub shipment: BaseUrl,
+    /// notification-service.
+    pub notification: BaseUrl,
 }
 
 impl Default for ServiceUrls {
     /// The services' own ports on this machine.
     fn default() -> Self {
-        use contracts::names::{INVENTORY_PORT, ORDER_PORT, PAYMENT_PORT, SHIPMENT_PORT};
+        use contracts::names::{
+            INVENTORY_PORT, NOTIFICATION_PORT, ORDER_PORT, PAYMENT_PORT, SHIPMENT_PORT,
+        };
         Self {
             order: BaseUrl::local(ORDER_PORT),
             payment: BaseUrl::local(PAYMENT_PORT),
             inventory: BaseUrl::local(INVENTORY_PORT),
             shipment: BaseUrl::local(SHIPMENT_PORT),
+            notification: BaseUrl::local(NOTIFICATION_PORT),
         }
     }
 }

@@ -43,6 +43,7 @@ impl Services {
             (names::PAYMENT_SERVICE, &urls.payment),
             (names::INVENTORY_SERVICE, &urls.inventory),
             (names::SHIPMENT_SERVICE, &urls.shipment),
+            (names::NOTIFICATION_SERVICE, &urls.notification),
         ];
         let fixed = fixed.map(|(service, url)| Instance {
             instance: format!("{service}-1"),

@@ -14,7 +14,9 @@ use service_kit::worker::WorkerConfig;
 
 use crate::processing::ProcessingTime;
 use crate::stock::Stock;
-pub use outside::{AdminToken, Dashboard, InventoryUrl, Load, OrderUrl, ShopUrls, Top, Verify};
+pub use outside::{
+    AdminToken, AllUrls, Dashboard, InventoryUrl, Load, OrderUrl, ShopUrls, Top, Verify,
+};
 pub use reset::{ResetOffsets, ResetTo};
 
 /// What the exit code says.

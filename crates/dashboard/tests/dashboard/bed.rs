@@ -81,6 +81,7 @@ impl Bed {
                 payment: played.url(),
                 inventory: played.url(),
                 shipment: played.url(),
+                notification: played.url(),
             },
             admin_token: token.map(|token| Secret::from(token.to_owned())),
             controls,

@@ -218,7 +218,8 @@ async fn a_snapshot_is_to_be_had_by_itself_with_what_the_services_tell() {
             "order-service",
             "payment-service",
             "inventory-service",
-            "shipment-service"
+            "shipment-service",
+            "notification-service"
         ]
     );
     let instance = &services[1]["instances"][0];

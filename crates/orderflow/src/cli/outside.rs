@@ -44,13 +44,25 @@ pub struct ShopUrls {
     pub shipment_url: BaseUrl,
 }
 
-impl From<ShopUrls> for ServiceUrls {
-    fn from(urls: ShopUrls) -> Self {
+/// Where every service answers: also the one that no order waits for.
+#[derive(Debug, Clone, Args)]
+pub struct AllUrls {
+    /// Where those of the pipeline answer.
+    #[command(flatten)]
+    pub shop: ShopUrls,
+    /// Where notification-service answers.
+    #[arg(long, env = "NOTIFICATION_URL", default_value_t = BaseUrl::local(names::NOTIFICATION_PORT))]
+    pub notification_url: BaseUrl,
+}
+
+impl From<AllUrls> for ServiceUrls {
+    fn from(urls: AllUrls) -> Self {
         Self {
-            order: urls.order.order_url,
-            payment: urls.payment_url,
-            inventory: urls.inventory.inventory_url,
-            shipment: urls.shipment_url,
+            order: urls.shop.order.order_url,
+            payment: urls.shop.payment_url,
+            inventory: urls.shop.inventory.inventory_url,
+            shipment: urls.shop.shipment_url,
+            notification: urls.notification_url,
         }
     }
 }
@@ -83,7 +95,7 @@ pub struct Dashboard {
     pub http_port: u16,
     /// Where the services answer.
     #[command(flatten)]
-    pub urls: ShopUrls,
+    pub urls: AllUrls,
     /// Which Kafka.
     #[command(flatten)]
     pub kafka: Kafka,
@@ -97,7 +109,7 @@ pub struct Dashboard {
 pub struct Top {
     /// Where the services answer.
     #[command(flatten)]
-    pub urls: ShopUrls,
+    pub urls: AllUrls,
     /// Which Kafka.
     #[command(flatten)]
     pub kafka: Kafka,

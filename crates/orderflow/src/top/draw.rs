@@ -204,7 +204,7 @@ fn draw_orders(frame: &mut Frame<'_>, area: Rect, seen: &Snapshot) {
     let letters: i64 = seen.dead_letters.iter().map(|topic| topic.count).sum();
     let rows = seen.orders.newest.iter().map(|order| {
         Row::new([
-            Cell::from(order.order_id.as_str()),
+            Cell::from(tail(&order.order_id)),
             Cell::from(order.status.as_str()).fg(colour(&order.status)),
         ])
     });
@@ -219,6 +219,14 @@ fn draw_orders(frame: &mut Frame<'_>, area: Rect, seen: &Snapshot) {
                 .title(title),
         );
     frame.render_widget(table, area);
+}
+
+/// The end of an order's id, which tells orders apart: its beginning is the time, and much the same for all that are new.
+fn tail(id: &str) -> String {
+    match id.char_indices().rev().nth(11) {
+        Some((at, _)) if at > 0 => format!("…{}", &id[at..]),
+        _ => id.to_owned(),
+    }
 }
 
 fn header<const N: usize>(names: [&'static str; N]) -> Row<'static> {

@@ -84,6 +84,7 @@ async fn an_instance_is_added_and_partitions_move() {
         said.contains("payment-2")
     })
     .await;
+    page.show("#rebalances").await;
     page.picture("partitions-have-moved").await;
     page.click("[data-instance=payment-service-2] [data-action=remove]")
         .await;
@@ -106,6 +107,7 @@ async fn what_is_no_event_becomes_a_dead_letter_and_is_sent_back() {
         .await;
     page.click(&format!("{LETTERS} [data-action=show]")).await;
     page.find("[data-letter='0']").await;
+    page.show("#letters").await;
     page.picture("a-dead-letter").await;
     // It is still no event, so it comes back as another letter: the first is gone.
     page.click(&format!("{LETTERS} [data-action=redrive]"))

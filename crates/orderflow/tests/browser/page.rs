@@ -126,6 +126,13 @@ impl Page {
         self.client.execute(script, vec![element]).await.unwrap();
     }
 
+    /// Brings it to the middle of what is seen.
+    pub(crate) async fn show(&self, css: &str) {
+        let element = serde_json::to_value(self.find(css).await).unwrap();
+        let script = "arguments[0].scrollIntoView({block: 'center'});";
+        self.client.execute(script, vec![element]).await.unwrap();
+    }
+
     /// What the first element of this selector says now; empty where there is none.
     pub(crate) async fn text(&self, css: &str) -> String {
         // The text is read by the page itself: an element that was found may have been replaced since.
