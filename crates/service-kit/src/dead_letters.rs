@@ -12,6 +12,7 @@ use kafka_client::{
 };
 use parking_lot::Mutex;
 
+pub use api::Which;
 pub(crate) use api::routes;
 pub use desk::{Desk, DeskError, Letter, Origin};
 pub use page::{LetterId, LetterIdError};

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
-use service_kit::dead_letters::Desk;
-use service_kit::http::{BODY_LIMIT, FieldError, Problem, Segment, json_body};
+use service_kit::dead_letters::{Desk, Which};
+use service_kit::http::{BODY_LIMIT, Problem, Segment, json_body};
 use warp::reply::Response;
 use warp::{Filter, Rejection};
 
@@ -12,29 +11,6 @@ use super::{Deeds, allowed, done, told};
 
 /// How long is worked on them. What is done by then stays done.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Which letters are meant. It has to be said.
-#[derive(Debug, Deserialize)]
-struct Which {
-    #[serde(default)]
-    before: Option<i64>,
-    #[serde(default)]
-    all: bool,
-}
-
-impl Which {
-    /// The offset before which letters are meant; none where all are.
-    fn before(&self) -> Result<Option<i64>, Problem> {
-        match (self.before, self.all) {
-            (None, true) => Ok(None),
-            (Some(before), false) if before >= 0 => Ok(Some(before)),
-            _ => {
-                let detail = "must be an offset, or else all be true";
-                Err(Problem::invalid(vec![FieldError::new("before", detail)]))
-            }
-        }
-    }
-}
 
 pub(super) fn routes(
     deeds: Deeds,

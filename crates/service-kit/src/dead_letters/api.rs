@@ -42,7 +42,7 @@ struct OriginView {
 
 /// Which letters are meant. It has to be said: an offset that a script has lost must not mean all of them.
 #[derive(Debug, Deserialize)]
-struct Which {
+pub struct Which {
     /// Those before this offset.
     #[serde(default)]
     before: Option<i64>,
@@ -53,7 +53,11 @@ struct Which {
 
 impl Which {
     /// The offset before which letters are meant; none where all are.
-    fn before(&self) -> Result<Option<i64>, Problem> {
+    ///
+    /// # Errors
+    ///
+    /// A 422 where neither is said, both are, or the offset is negative.
+    pub fn before(&self) -> Result<Option<i64>, Problem> {
         let wrong = |detail: &str| Problem::invalid(vec![FieldError::new("before", detail)]);
         match (self.before, self.all) {
             (None, true) => Ok(None),
