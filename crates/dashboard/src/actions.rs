@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use kafka_client::{Client, Producer};
 use serde::{Deserialize, Serialize};
-use service_kit::http::{Problem, no_query, ok, post};
+use service_kit::http::{Problem, Routes, first_of, no_query, ok, post};
 use warp::http::HeaderMap;
 use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
@@ -57,15 +57,13 @@ struct Done {
 #[derive(Debug, Deserialize)]
 struct Nothing {}
 
-pub(crate) fn routes(
-    deeds: Deeds,
-) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync {
-    let of_shop = shop::routes(deeds.clone()).boxed();
-    let of_letters = letters::routes(deeds.clone()).boxed();
-    let of_groups = groups::routes(deeds.clone()).boxed();
-    let of_processes = broker::routes(deeds).boxed();
-    let kafka = of_letters.or(of_groups).unify();
-    of_shop.or(kafka).unify().or(of_processes).unify()
+pub(crate) fn routes(deeds: Deeds) -> Routes {
+    first_of([
+        shop::routes(deeds.clone()),
+        letters::routes(deeds.clone()),
+        groups::routes(deeds.clone()),
+        broker::routes(deeds),
+    ])
 }
 
 /// POST without query parameters: what is needed to do it, or why it may not be done. Stands behind the path.

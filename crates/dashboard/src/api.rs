@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use contracts::names;
 use kafka_client::Client;
-use service_kit::http::{Problem, Query, Segment, get, no_query, query};
+use service_kit::http::{Problem, Query, Routes, Segment, first_of, get, no_query, query};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use warp::http::HeaderValue;
 use warp::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use warp::reply::Response;
-use warp::{Filter, Rejection, Reply};
+use warp::{Filter, Reply};
 
 use crate::observe::Watching;
 use crate::services::{Services, not_answered};
@@ -64,9 +64,7 @@ impl Reads {
     }
 }
 
-pub(crate) fn routes(
-    reads: Reads,
-) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync {
+pub(crate) fn routes(reads: Reads) -> Routes {
     let with = warp::any().map(move || reads.clone());
     let stream = warp::path!("api" / "stream")
         .and(get())
@@ -99,9 +97,14 @@ pub(crate) fn routes(
         .then(
             |id: Segment, query, reads: Reads| async move { told(order(&id, query, &reads).await) },
         );
-    let looks = stream.or(snapshot).unify().or(records).unify();
-    let orders = orders.or(order).unify();
-    looks.or(orders).unify().or(assets::routes()).unify()
+    first_of([
+        stream.boxed(),
+        snapshot.boxed(),
+        records.boxed(),
+        orders.boxed(),
+        order.boxed(),
+        assets::routes(),
+    ])
 }
 
 /// What is answered, be it a problem.

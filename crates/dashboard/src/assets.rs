@@ -2,14 +2,14 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use service_kit::http::{Problem, get, no_query};
+use service_kit::http::{Problem, Routes, get, no_query};
 use warp::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH,
     X_CONTENT_TYPE_OPTIONS,
 };
 use warp::http::{HeaderValue, StatusCode};
 use warp::reply::Response;
-use warp::{Filter, Rejection, Reply};
+use warp::{Filter, Reply};
 
 /// A file of the page.
 struct Asset {
@@ -69,7 +69,7 @@ const POLICY: &str =
     "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// GET / and the other files of the page.
-pub(crate) fn routes() -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
+pub(crate) fn routes() -> Routes {
     let index = warp::path::end().map(|| "index.html".to_owned());
     let named = warp::path!(String).and_then(|name: String| async move {
         let known = ASSETS.iter().any(|asset| asset.name == name);
@@ -93,6 +93,7 @@ pub(crate) fn routes() -> impl Filter<Extract = (Response,), Error = Rejection> 
                 )
             },
         )
+        .boxed()
 }
 
 impl Asset {

@@ -6,11 +6,10 @@ use std::time::Duration;
 use kafka_client::{Client, ClientConfig, ClientError, ProducerConfig};
 use service_kit::application::Application;
 use service_kit::http::client::BaseUrl;
-use service_kit::http::{Health, measured, routes};
+use service_kit::http::{Health, first_of, measured, routes};
 use service_kit::metric;
 use service_kit::secret::Secret;
 use tokio::net::TcpListener;
-use warp::Filter;
 
 use crate::actions;
 use crate::actions::guard::Guard;
@@ -129,9 +128,12 @@ pub fn build(
         load,
     };
     let health = health(client);
-    let own = health.route().or(metric::route()).unify();
-    let paths = own.or(api::routes(reads)).unify();
-    let paths = paths.or(actions::routes(deeds)).unify();
+    let paths = first_of([
+        health.route(),
+        metric::route(),
+        api::routes(reads),
+        actions::routes(deeds),
+    ]);
     let templates = api::TEMPLATES.iter().chain(&actions::TEMPLATES);
     let routes = measured(NAME, templates.copied().collect(), routes(paths));
     let application = Application::build(NAME, listener, routes)?

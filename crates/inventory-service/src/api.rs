@@ -5,11 +5,11 @@ use std::sync::Arc;
 use contracts::{Money, ProductId, Quantity};
 use serde::{Deserialize, Serialize};
 use service_kit::http::{
-    self, BODY_LIMIT, FieldError, IdempotencyKey, Page, PageRequest, Problem, Segment, json_body,
-    ok,
+    self, BODY_LIMIT, FieldError, IdempotencyKey, Page, PageRequest, Problem, Routes, Segment,
+    json_body, ok,
 };
 use warp::reply::Response;
-use warp::{Filter, Rejection, Reply};
+use warp::{Filter, Reply};
 
 use crate::stock::Product;
 use crate::warehouse::{Restocked, Warehouse};
@@ -49,9 +49,7 @@ impl From<Product> for ProductView {
     }
 }
 
-pub(crate) fn routes(
-    warehouse: Arc<Warehouse>,
-) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync {
+pub(crate) fn routes(warehouse: Arc<Warehouse>) -> Routes {
     let (all, deliveries) = (Arc::clone(&warehouse), Arc::clone(&warehouse));
     let list = warp::path!("inventory")
         .and(http::get())
@@ -88,7 +86,7 @@ pub(crate) fn routes(
                     .unwrap_or_else(Reply::into_response)
             }
         });
-    list.or(get).unify().or(restock).unify()
+    http::first_of([list.boxed(), get.boxed(), restock.boxed()])
 }
 
 async fn list(

@@ -2,12 +2,12 @@
 
 mod page;
 
-use service_kit::http::{self, Page, PageRequest, Problem, Segment, ok};
+use service_kit::http::{self, Page, PageRequest, Problem, Routes, Segment, ok};
 use service_kit::store::{Collection, Filter as StoreFilter, Listing};
 use warp::http::HeaderValue;
 use warp::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use warp::reply::Response;
-use warp::{Filter, Rejection, Reply};
+use warp::{Filter, Reply};
 
 use crate::mail::{Mail, MailId};
 
@@ -17,9 +17,7 @@ pub(crate) const TEMPLATES: [&str; 4] = ["/mails", "/mails/{id}", "/outbox", "/o
 /// Nothing on the page runs, and nothing is loaded but its own style: what a customer has written could at most look odd.
 const POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-pub(crate) fn routes(
-    mails: Collection<Mail>,
-) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync {
+pub(crate) fn routes(mails: Collection<Mail>) -> Routes {
     let (all, shown) = (mails.clone(), mails.clone());
     let list = warp::path!("mails")
         .and(http::get())
@@ -59,7 +57,7 @@ pub(crate) fn routes(
     let style = warp::path!("outbox" / "style.css")
         .and(http::get())
         .map(|| with_type("text/css; charset=utf-8", page::STYLE.to_owned()));
-    list.or(get).unify().or(outbox).unify().or(style).unify()
+    http::first_of([list.boxed(), get.boxed(), outbox.boxed(), style.boxed()])
 }
 
 async fn list(

@@ -8,13 +8,13 @@ use contracts::{
 use serde::{Deserialize, Serialize};
 use service_kit::clock::SharedClock;
 use service_kit::http::{
-    self, BODY_LIMIT, FieldError, IdempotencyKey, Page, PageRequest, Problem, Segment, accepted,
-    created, json_body, ok,
+    self, BODY_LIMIT, FieldError, IdempotencyKey, Page, PageRequest, Problem, Routes, Segment,
+    accepted, created, json_body, ok,
 };
 use service_kit::ids::IdGenerator;
 use service_kit::outbox::{Outbox, REDRIVE};
 use warp::reply::Response;
-use warp::{Filter, Rejection, Reply};
+use warp::{Filter, Reply};
 
 use crate::order::{Cancellation, Facts, Order, Transition};
 use crate::orders::{Orders, Placed};
@@ -77,9 +77,7 @@ impl From<Order> for OrderView {
     }
 }
 
-pub(crate) fn routes(
-    shop: Arc<Shop>,
-) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync {
+pub(crate) fn routes(shop: Arc<Shop>) -> Routes {
     let with_shop = warp::any().map(move || Arc::clone(&shop));
     let place = warp::path!("orders")
         .and(http::post())
@@ -117,8 +115,7 @@ pub(crate) fn routes(
                 .await
                 .unwrap_or_else(Reply::into_response)
         });
-    let places = place.or(list).unify();
-    places.or(get).unify().or(cancel).unify()
+    http::first_of([place.boxed(), list.boxed(), get.boxed(), cancel.boxed()])
 }
 
 /// Stores the order, with the note that it is to be published, and answers: from here on it cannot be lost.

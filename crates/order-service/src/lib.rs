@@ -11,12 +11,11 @@ use std::sync::Arc;
 use contracts::{EncodeError, Envelope, Message, Timestamp, names};
 use service_kit::application::{Application, BoxError};
 use service_kit::context::{BuildError, Context, ServiceParts};
-use service_kit::http::Health;
+use service_kit::http::{Health, first_of};
 use service_kit::ids::IdGenerator;
 use service_kit::outbox::{self, OutboxDocument, Relay};
 use service_kit::worker::Reactions;
 use tokio::net::TcpListener;
-use warp::Filter;
 
 use api::Shop;
 use order::{Order, UNPUBLISHED};
@@ -67,7 +66,7 @@ pub fn build(
     };
     let parts = ServiceParts {
         name: names::ORDER_SERVICE,
-        api: api::routes(Arc::new(shop)).or(redrive).unify(),
+        api: first_of([api::routes(Arc::new(shop)), redrive]),
         templates: &api::TEMPLATES,
         reactions,
         producer,

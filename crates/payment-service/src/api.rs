@@ -1,19 +1,17 @@
 //! GET /payments and GET /payments/{order_id}.
 
 use contracts::OrderId;
-use service_kit::http::{self, Page, PageRequest, Problem, Segment, ok};
+use service_kit::http::{self, Page, PageRequest, Problem, Routes, Segment, ok};
 use service_kit::store::{Collection, Filter as StoreFilter};
 use warp::reply::Response;
-use warp::{Filter, Rejection, Reply};
+use warp::{Filter, Reply};
 
 use crate::payment::Payment;
 
 /// The paths that are answered here.
 pub(crate) const TEMPLATES: [&str; 2] = ["/payments", "/payments/{order_id}"];
 
-pub(crate) fn routes(
-    payments: Collection<Payment>,
-) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync {
+pub(crate) fn routes(payments: Collection<Payment>) -> Routes {
     let all = payments.clone();
     let list = warp::path!("payments")
         .and(http::get())
@@ -37,7 +35,7 @@ pub(crate) fn routes(
                     .unwrap_or_else(Reply::into_response)
             }
         });
-    list.or(get).unify()
+    http::first_of([list.boxed(), get.boxed()])
 }
 
 async fn list(

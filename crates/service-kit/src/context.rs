@@ -4,21 +4,21 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use contracts::names;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use kafka_client::{Client, ClientError, Ensured, NewTopic, Producer, ProducerConfig};
 use tokio_util::sync::CancellationToken;
 
 use crate::application::{Application, BoxError};
 use crate::clock::SharedClock;
 use crate::dead_letters::{self, Desk};
-use crate::http::{CheckError, Health, Routes, measured, routes};
+use crate::http::{CheckError, Health, Routes, first_of, measured, routes};
 use crate::store::{Store, StoreError};
 use crate::worker::{Reactions, Worker, WorkerConfig};
 use crate::{member, metric, offsets};
 
 use tokio::net::TcpListener;
 use tokio::time::MissedTickBehavior;
-use warp::reply::Response;
-use warp::{Filter, Rejection};
 
 /// How long a stopping service waits for what it has produced.
 const CLOSE: Duration = Duration::from_secs(1);
@@ -64,11 +64,11 @@ pub enum BuildError {
 }
 
 /// A service's parts, before they are put together.
-pub struct ServiceParts<F> {
+pub struct ServiceParts {
     /// The name, which is also the consumer group.
     pub name: &'static str,
     /// Its own routes.
-    pub api: F,
+    pub api: Routes,
     /// The templates of their paths, by which requests are counted: `/orders/{id}`.
     pub templates: &'static [&'static str],
     /// What it reacts to.
@@ -78,6 +78,9 @@ pub struct ServiceParts<F> {
     /// What it says of itself beside the store.
     pub health: Health,
 }
+
+/// What has to be done before the worker begins.
+type Start = Box<dyn Fn() -> BoxFuture<'static, Result<(), StoreError>> + Send + Sync>;
 
 impl Context {
     /// A producer for a service's events.
@@ -91,17 +94,26 @@ impl Context {
     /// # Errors
     ///
     /// [`BuildError::Listener`].
-    pub fn application<F, S, Fut>(
+    pub fn application<S, Fut>(
         &self,
         listener: TcpListener,
-        parts: ServiceParts<F>,
+        parts: ServiceParts,
         start: S,
     ) -> Result<Application, BuildError>
     where
-        F: Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static,
         S: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), StoreError>> + Send + 'static,
     {
+        // Boxed here, so that the worker and the Kafka client behind it are compiled once, and not with each service.
+        self.assembled(listener, parts, Box::new(move || start().boxed()))
+    }
+
+    fn assembled(
+        &self,
+        listener: TcpListener,
+        parts: ServiceParts,
+        start: Start,
+    ) -> Result<Application, BuildError> {
         let ServiceParts {
             name,
             api,
@@ -122,12 +134,18 @@ impl Context {
         let health = self.health(health);
         let offsets = offsets::route(self.client.admin(), name, topics, worker.membership());
         let letters = dead_letters::routes(Desk::new(self.client.clone()), name, producer.clone());
-        let own = health.route().or(offsets).unify().or(letters).unify();
         let instance_id = self.worker.group_instance_id.clone();
         let member = member::routes(name, instance_id, worker.membership(), worker.lanes());
-        let own = own.or(metric::route()).unify().or(member).unify();
+        let paths = first_of([
+            health.route(),
+            offsets,
+            letters,
+            metric::route(),
+            member,
+            api,
+        ]);
         let templates = TEMPLATES.iter().chain(templates).copied().collect();
-        let routes: Routes = measured(name, templates, routes(own.or(api).unify()));
+        let routes: Routes = measured(name, templates, routes(paths));
         let client = self.client.clone();
         let work = move |stop: CancellationToken| async move {
             let started = async {

@@ -28,12 +28,13 @@ pub use segment::{Segment, SegmentError};
 pub use serve::{Served, serve};
 
 use std::convert::Infallible;
+use std::future::ready;
 
 use serde::Serialize;
 use warp::http::header::{CONTENT_TYPE, LOCATION};
 use warp::http::{HeaderValue, StatusCode};
 use warp::path::FullPath;
-use warp::reject::{Reject, custom};
+use warp::reject::{Reject, custom, not_found};
 use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
@@ -69,6 +70,18 @@ where
     filter.recover(recover).map(Reply::into_response).boxed()
 }
 
+/// The first of these that answers. What none of them answers is rejected with what each has against it, so a 405 knows all
+/// methods of a path.
+///
+/// Routes are put together in boxes: as types of their own, each of which holds the ones before it, they take the compiler
+/// longer than everything else.
+pub fn first_of(routes: impl IntoIterator<Item = Routes>) -> Routes {
+    let nothing = || warp::any().and_then(|| ready(Err(not_found()))).boxed();
+    let all = routes.into_iter();
+    all.reduce(|before, route| before.or(route).unify().boxed())
+        .unwrap_or_else(nothing)
+}
+
 /// A 200 with this as JSON.
 pub fn ok<T: Serialize>(value: &T) -> Response {
     json(StatusCode::OK, value)
@@ -92,10 +105,13 @@ fn located<T: Serialize>(status: StatusCode, location: &str, value: &T) -> Respo
     response
 }
 
-/// A reply with this as JSON.
+/// A reply with this as JSON, on a line of its own: in a terminal the prompt comes below it.
 pub fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
     match serde_json::to_vec(value) {
-        Ok(body) => with_body(status, "application/json", body),
+        Ok(mut body) => {
+            body.push(b'\n');
+            with_body(status, "application/json", body)
+        }
         Err(error) => Problem::internal(&error).into_response(),
     }
 }

@@ -7,9 +7,9 @@ use kafka_client::{GroupHandle, GroupPhase, GroupStatus, PartitionState, TopicPa
 use serde::Serialize;
 use tokio::sync::watch;
 use warp::reply::Response;
-use warp::{Filter, Rejection, Reply};
+use warp::{Filter, Reply};
 
-use crate::http::{Problem, Segment, get, no_query, ok, post};
+use crate::http::{Problem, Routes, Segment, first_of, get, no_query, ok, post};
 use crate::worker::Lanes;
 
 /// How long somebody who asks over HTTP waits for a partition's loop, which answers between two steps.
@@ -90,7 +90,7 @@ pub(crate) fn routes(
     instance_id: Option<Arc<str>>,
     membership: watch::Receiver<Option<GroupHandle>>,
     lanes: Lanes,
-) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
+) -> Routes {
     let member =
         warp::path!("member")
             .and(get())
@@ -119,7 +119,7 @@ pub(crate) fn routes(
         .then(move |topic, partition, query| {
             set_paused(lanes.clone(), topic, partition, query, false)
         });
-    member.or(pause).unify().or(resume).unify()
+    first_of([member.boxed(), pause.boxed(), resume.boxed()])
 }
 
 async fn set_paused(

@@ -7,9 +7,9 @@ use kafka_client::{Admin, ClientError, GroupHandle, OffsetAt, PartitionState, To
 use serde::Serialize;
 use tokio::sync::watch;
 use warp::reply::Response;
-use warp::{Filter, Rejection, Reply};
+use warp::{Filter, Reply};
 
-use crate::http::{Page, Problem, get, no_query, ok};
+use crate::http::{Page, Problem, Routes, get, no_query, ok};
 
 /// How long somebody who asks over HTTP waits for Kafka. The client itself would go on looking for it for half a minute.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -95,7 +95,7 @@ pub fn route(
     group: &'static str,
     topics: Vec<&'static str>,
     membership: watch::Receiver<Option<GroupHandle>>,
-) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
+) -> Routes {
     warp::path!("offsets")
         .and(get())
         .and(no_query())
@@ -110,6 +110,7 @@ pub fn route(
                     .unwrap_or_else(Reply::into_response)
             }
         })
+        .boxed()
 }
 
 async fn reply(

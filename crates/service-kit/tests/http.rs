@@ -403,7 +403,7 @@ async fn a_request_that_is_being_answered_is_finished() {
     };
     let (answer, ()) = tokio::join!(client, stop);
     assert!(
-        answer.starts_with("HTTP/1.1 200") && answer.ends_with("\"done\""),
+        answer.starts_with("HTTP/1.1 200") && answer.ends_with("\"done\"\n"),
         "{answer}"
     );
     assert!(

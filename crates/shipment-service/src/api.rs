@@ -5,10 +5,10 @@ use contracts::{
     TrackingNumber,
 };
 use serde::Serialize;
-use service_kit::http::{self, Page, PageRequest, Problem, Segment, ok};
+use service_kit::http::{self, Page, PageRequest, Problem, Routes, Segment, ok};
 use service_kit::store::{Collection, Filter as StoreFilter};
 use warp::reply::Response;
-use warp::{Filter, Rejection, Reply};
+use warp::{Filter, Reply};
 
 use crate::shipment::Shipment;
 
@@ -55,9 +55,7 @@ impl From<Shipment> for ShipmentView {
     }
 }
 
-pub(crate) fn routes(
-    shipments: Collection<Shipment>,
-) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync {
+pub(crate) fn routes(shipments: Collection<Shipment>) -> Routes {
     let all = shipments.clone();
     let list = warp::path!("shipments")
         .and(http::get())
@@ -81,7 +79,7 @@ pub(crate) fn routes(
                     .unwrap_or_else(Reply::into_response)
             }
         });
-    list.or(get).unify()
+    http::first_of([list.boxed(), get.boxed()])
 }
 
 async fn list(

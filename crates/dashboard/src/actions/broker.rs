@@ -3,9 +3,9 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use service_kit::http::{BODY_LIMIT, Problem, Segment, json_body};
+use service_kit::http::{BODY_LIMIT, Problem, Routes, Segment, first_of, json_body};
+use warp::Filter;
 use warp::reply::Response;
-use warp::{Filter, Rejection};
 
 use super::{Deeds, Nothing, allowed, done, told};
 use crate::controls::{BrokerAction, Controls, InstanceAction};
@@ -45,9 +45,7 @@ impl FromStr for OnBroker {
     }
 }
 
-pub(super) fn routes(
-    deeds: Deeds,
-) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync {
+pub(super) fn routes(deeds: Deeds) -> Routes {
     let add = warp::path!("api" / "services" / Segment / "instances")
         .and(allowed(deeds.clone()))
         .and(json_body::<Nothing>(BODY_LIMIT))
@@ -68,7 +66,7 @@ pub(super) fn routes(
         .then(
             |OnBroker(what), deeds, body| async move { told(on_broker(what, deeds, body).await) },
         );
-    add.or(instance).unify().or(broker).unify()
+    first_of([add.boxed(), instance.boxed(), broker.boxed()])
 }
 
 async fn add(

@@ -10,10 +10,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use service_kit::http::client::BaseUrl;
-use service_kit::http::{BODY_LIMIT, FieldError, Problem, Segment, json_body};
+use service_kit::http::{BODY_LIMIT, FieldError, Problem, Routes, Segment, first_of, json_body};
+use warp::Filter;
 use warp::http::StatusCode;
 use warp::reply::Response;
-use warp::{Filter, Rejection};
 
 use super::{Deeds, Nothing, allowed, done, told};
 use crate::api::passed_on;
@@ -64,9 +64,7 @@ impl Target {
     }
 }
 
-pub(super) fn routes(
-    deeds: Deeds,
-) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync {
+pub(super) fn routes(deeds: Deeds) -> Routes {
     let reset = warp::path!("api" / "groups" / Segment / "reset")
         .and(allowed(deeds.clone()))
         .and(json_body::<Reset>(BODY_LIMIT))
@@ -89,8 +87,9 @@ pub(super) fn routes(
                 },
             )
     };
-    let paused = in_partition("pause").or(in_partition("resume")).unify();
-    reset.or(paused).unify()
+    let pause = in_partition("pause").boxed();
+    let resume = in_partition("resume").boxed();
+    first_of([reset.boxed(), pause, resume])
 }
 
 async fn reset(

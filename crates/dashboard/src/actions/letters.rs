@@ -3,18 +3,16 @@
 use std::time::Duration;
 
 use service_kit::dead_letters::{Desk, Which};
-use service_kit::http::{BODY_LIMIT, Problem, Segment, json_body};
+use service_kit::http::{BODY_LIMIT, Problem, Routes, Segment, first_of, json_body};
+use warp::Filter;
 use warp::reply::Response;
-use warp::{Filter, Rejection};
 
 use super::{Deeds, allowed, done, told};
 
 /// How long is worked on them. What is done by then stays done.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-pub(super) fn routes(
-    deeds: Deeds,
-) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync {
+pub(super) fn routes(deeds: Deeds) -> Routes {
     let redrive = warp::path!("api" / "dead-letters" / Segment / "redrive")
         .and(allowed(deeds.clone()))
         .and(json_body::<Which>(BODY_LIMIT))
@@ -28,7 +26,7 @@ pub(super) fn routes(
             .then(|topic: Segment, deeds, which| async move {
                 told(drop_some(&topic, deeds, which).await)
             });
-    redrive.or(drop_some).unify()
+    first_of([redrive.boxed(), drop_some.boxed()])
 }
 
 async fn redrive(

@@ -7,11 +7,11 @@ use contracts::{OrderId, ProductId, names};
 use kafka_client::ProducerRecord;
 use serde::Deserialize;
 use service_kit::http::{
-    BODY_LIMIT, FieldError, IdempotencyKey, Problem, Segment, idempotency_key, json_body,
-    json_bytes,
+    BODY_LIMIT, FieldError, IdempotencyKey, Problem, Routes, Segment, first_of, idempotency_key,
+    json_body, json_bytes,
 };
+use warp::Filter;
 use warp::reply::Response;
-use warp::{Filter, Rejection};
 
 use super::{Deeds, Nothing, allowed, done, told};
 use crate::api::passed_on;
@@ -35,9 +35,7 @@ struct Poison {
     topic: String,
 }
 
-pub(super) fn routes(
-    deeds: Deeds,
-) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync {
+pub(super) fn routes(deeds: Deeds) -> Routes {
     let place = warp::path!("api" / "orders")
         .and(allowed(deeds.clone()))
         .and(idempotency_key())
@@ -62,14 +60,13 @@ pub(super) fn routes(
         .and(allowed(deeds))
         .and(json_body::<Poison>(BODY_LIMIT))
         .then(|deeds, body| async move { told(poison(deeds, body).await) });
-    let orders = place.or(cancel).unify();
-    orders
-        .or(restock)
-        .unify()
-        .or(load)
-        .unify()
-        .or(poison)
-        .unify()
+    first_of([
+        place.boxed(),
+        cancel.boxed(),
+        restock.boxed(),
+        load.boxed(),
+        poison.boxed(),
+    ])
 }
 
 type Key = Result<Option<IdempotencyKey>, Problem>;

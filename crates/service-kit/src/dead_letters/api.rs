@@ -6,12 +6,12 @@ use contracts::Timestamp;
 use kafka_client::Producer;
 use serde::{Deserialize, Serialize};
 use warp::reply::Response;
-use warp::{Filter, Rejection, Reply};
+use warp::{Filter, Reply};
 
 use super::{Desk, DeskError, Letter, LetterId, SUFFIX};
 use crate::http::{
-    BODY_LIMIT, FieldError, Page, PageRequest, Problem, Segment, ascending_page, get, json_body,
-    no_query, ok, post,
+    BODY_LIMIT, FieldError, Page, PageRequest, Problem, Routes, Segment, ascending_page, first_of,
+    get, json_body, no_query, ok, post,
 };
 
 /// How long somebody who asks over HTTP waits for Kafka.
@@ -98,11 +98,7 @@ impl From<Letter> for LetterView {
 }
 
 /// The routes of the letters that `group` has put aside.
-pub(crate) fn routes(
-    desk: Desk,
-    group: &'static str,
-    producer: Producer,
-) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
+pub(crate) fn routes(desk: Desk, group: &'static str, producer: Producer) -> Routes {
     let (listing, dropping) = (desk.clone(), desk.clone());
     let list = warp::path!("dead-letters")
         .and(get())
@@ -154,7 +150,7 @@ pub(crate) fn routes(
                 }
             },
         );
-    list.or(redrive).unify().or(drop_some).unify()
+    first_of([list.boxed(), redrive.boxed(), drop_some.boxed()])
 }
 
 async fn list(desk: &Desk, group: &str, asked: PageRequest<LetterId>) -> Result<Response, Problem> {

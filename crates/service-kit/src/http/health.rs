@@ -11,11 +11,11 @@ use futures_util::future::{BoxFuture, join_all};
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use warp::Filter;
 use warp::http::StatusCode;
 use warp::reply::Response;
-use warp::{Filter, Rejection};
 
-use super::{get, json};
+use super::{Routes, get, json};
 use crate::store::StoreError;
 
 /// How long a check may take: a little more than the 2 s for which a store's server is looked for, since the store then
@@ -146,11 +146,14 @@ impl Health {
     }
 
     /// GET /health. It takes any query parameters, for probes that add one to be sure of a fresh answer.
-    pub fn route(self) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
-        warp::path!("health").and(get()).then(move || {
-            let health = self.clone();
-            async move { health.reply().await }
-        })
+    pub fn route(self) -> Routes {
+        warp::path!("health")
+            .and(get())
+            .then(move || {
+                let health = self.clone();
+                async move { health.reply().await }
+            })
+            .boxed()
     }
 
     fn log_change(&self, check: &'static str, failure: Option<&Failure>) {

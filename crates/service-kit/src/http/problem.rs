@@ -235,7 +235,8 @@ impl Reply for Problem {
             errors: &self.errors,
         };
         // Texts and a number always become JSON.
-        let body = serde_json::to_vec(&wire).unwrap_or_default();
+        let mut body = serde_json::to_vec(&wire).unwrap_or_default();
+        body.push(b'\n');
         let mut response = with_body(self.status, "application/problem+json", body);
         if let Some((name, value)) = &self.header {
             let value = HeaderValue::from_static(value);

@@ -7,13 +7,29 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use warp::hyper::server::conn::http1;
 
 use super::Routes;
 
-/// How long a client may take to send the head of a request. Also how long an idle connection lives.
-const HEAD_PATIENCE: Duration = Duration::from_secs(30);
+/// What clients may take.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// The most connections. Whoever comes beyond waits in the listener's queue until one ends.
+    connections: usize,
+    /// How long a client may take to send the head of a request. Also how long an idle connection lives.
+    head: Duration,
+    /// How long a client may read nothing of what is on its way to it.
+    unread: Duration,
+}
+
+/// The connections are as many as the file descriptors that a process usually may have.
+const LIMITS: Limits = Limits {
+    connections: 1024,
+    head: Duration::from_secs(30),
+    unread: Duration::from_secs(30),
+};
 /// How long to wait before accepting again when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -27,9 +43,22 @@ pub struct Served {
 /// Answers requests on `listener` until `stop`; then takes no more connections, lets the requests that
 /// are being answered finish, and cuts after `grace` what is left.
 ///
+/// There are 1024 connections at most at a time. One ends that sends no request for 30 s, or reads nothing for as long of what it
+/// is being sent.
+///
 /// warp's own server is not used for two things that it does not offer: an end to the grace, and
 /// TCP_NODELAY, without which the second packet of an answer may wait 40 ms for an acknowledgement.
 pub async fn serve(
+    listener: TcpListener,
+    routes: Routes,
+    stop: CancellationToken,
+    grace: Duration,
+) -> Served {
+    serve_within(LIMITS, listener, routes, stop, grace).await
+}
+
+async fn serve_within(
+    limits: Limits,
     listener: TcpListener,
     routes: Routes,
     stop: CancellationToken,
@@ -41,9 +70,9 @@ pub async fn serve(
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            accepted = listener.accept() => match accepted {
+            accepted = listener.accept(), if connections.len() < limits.connections => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(answer(stream, routes.clone(), graceful.watcher()));
+                    connections.spawn(answer(limits, stream, routes.clone(), graceful.watcher()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "connection was not accepted");
@@ -67,18 +96,112 @@ pub async fn serve(
 }
 
 async fn answer(
+    limits: Limits,
     stream: TcpStream,
     routes: Routes,
     graceful: hyper_util::server::graceful::Watcher,
 ) {
     // Without it answers are only slower, so a socket that refuses is served all the same.
     let _ = stream.set_nodelay(true);
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(limits.unread));
     let service = TowerToHyperService::new(warp::service(routes));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_PATIENCE)
-        .serve_connection(TokioIo::new(stream), service);
+        .header_read_timeout(limits.head)
+        .serve_connection(TokioIo::new(Box::pin(stream)), service);
     if let Err(error) = graceful.watch(connection).await {
         tracing::debug!(%error, "connection ended early");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::mpsc::{self, error::TryRecvError};
+    use warp::{Filter, Reply};
+
+    use super::super::routes;
+    use super::*;
+
+    /// More than the buffers of two sockets hold.
+    const LARGE: usize = 64 << 20;
+
+    /// What is served: something large, and something that tells when it was asked for.
+    async fn started(
+        limits: Limits,
+    ) -> (SocketAddr, mpsc::UnboundedReceiver<()>, CancellationToken) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (asked, asks) = mpsc::unbounded_channel();
+        let large = warp::path!("large").map(|| vec![b'.'; LARGE].into_response());
+        let small = warp::path!("small").map(move || {
+            asked.send(()).unwrap();
+            "small".into_response()
+        });
+        let routes = routes(large.or(small).unify());
+        let stop = CancellationToken::new();
+        let serving = serve_within(limits, listener, routes, stop.clone(), Duration::ZERO);
+        tokio::spawn(serving);
+        (address, asks, stop)
+    }
+
+    async fn ask(address: SocketAddr, path: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: shop\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream
+    }
+
+    /// How many bytes come until the connection ends, in whichever way.
+    async fn rest(mut stream: TcpStream) -> usize {
+        let mut all = Vec::new();
+        let _ = stream.read_to_end(&mut all).await;
+        all.len()
+    }
+
+    async fn soon<T>(what: impl Future<Output = T>) -> T {
+        let waited = tokio::time::timeout(Duration::from_secs(30), what).await;
+        waited.expect("within 30 s")
+    }
+
+    #[tokio::test]
+    async fn a_client_that_reads_nothing_of_its_answer_is_given_up() {
+        let limits = Limits {
+            connections: 1,
+            unread: Duration::from_millis(20),
+            ..LIMITS
+        };
+        let (address, mut asks, stop) = started(limits).await;
+        let silent = ask(address, "/large").await;
+        // The only place is free again once it is given up.
+        let next = ask(address, "/small").await;
+        soon(asks.recv()).await;
+        assert!(soon(rest(silent)).await < LARGE);
+        stop.cancel();
+        soon(rest(next)).await;
+    }
+
+    #[tokio::test]
+    async fn a_connection_beyond_those_that_may_be_waits_for_one_to_end() {
+        let connections = 1;
+        let (address, mut asks, stop) = started(Limits {
+            connections,
+            ..LIMITS
+        })
+        .await;
+        let first = ask(address, "/small").await;
+        soon(asks.recv()).await;
+        let second = ask(address, "/small").await;
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(asks.try_recv(), Err(TryRecvError::Empty));
+        drop(first);
+        soon(asks.recv()).await;
+        stop.cancel();
+        soon(rest(second)).await;
     }
 }

@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 use warp::http::HeaderValue;
 use warp::http::header::CONTENT_TYPE;
 use warp::reply::Response;
-use warp::{Filter, Rejection, Reply};
+use warp::{Filter, Reply};
 
 use super::{BYTES, RECORDS, SECONDS, describe};
-use crate::http::{Problem, get};
+use crate::http::{Problem, Routes, get};
 
 /// The text format (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
 const CONTENT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -62,8 +62,11 @@ pub async fn upkeep(stop: CancellationToken) {
 }
 
 /// GET /metrics. It takes any query parameters, as scrapers may be configured to send some.
-pub fn route() -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
-    warp::path!("metrics").and(get()).map(|| reply(installed()))
+pub fn route() -> Routes {
+    warp::path!("metrics")
+        .and(get())
+        .map(|| reply(installed()))
+        .boxed()
 }
 
 pub(super) fn reply(handle: Option<&PrometheusHandle>) -> Response {
