@@ -1,11 +1,16 @@
 //! A batch on its way: handle → publish → settle, each step done again until it succeeds.
+//!
+//! What does not know the type of the event is handed out in a box: it is compiled here then, and not once more for each reaction
+//! with all of the Kafka client behind it.
 
 use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use contracts::{DecodeError, Envelope};
+use contracts::{DecodeError, Envelope, Message};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use kafka_client::{ProduceError, Records, TopicPartition};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -148,16 +153,38 @@ async fn react_and_publish<R: Reaction>(
         Ok(messages) => messages,
         Err(error) => return Ok(Err(refused(error.into()))),
     };
-    let publish = || publish(&shared.producer, &messages);
-    // What is of neither is of the topic or of the moment: a missing permission may be given.
-    let retriable = |e: &ProduceError| !e.is_of_record() && !e.is_of_producer();
-    match origin.retry("publish", publish, retriable).await? {
-        Err(error) if error.is_of_producer() => Err(Interruption::GaveUp(error.into())),
-        published => Ok(published.map_err(|error| refused(error.into()))),
-    }
+    let published = published(&messages, origin, shared).await?;
+    Ok(published.map_err(|error| refused(error.into())))
 }
 
-async fn put_aside(
+/// Publishes these, or says what is wrong with one of them.
+fn published<'a>(
+    messages: &'a [Message],
+    origin: &'a Origin,
+    shared: &'a Shared,
+) -> BoxFuture<'a, Result<Result<(), ProduceError>, Interruption>> {
+    async move {
+        let publish = || publish(&shared.producer, messages);
+        // What is of neither is of the topic or of the moment: a missing permission may be given.
+        let retriable = |e: &ProduceError| !e.is_of_record() && !e.is_of_producer();
+        match origin.retry("publish", publish, retriable).await? {
+            Err(error) if error.is_of_producer() => Err(Interruption::GaveUp(error.into())),
+            published => Ok(published),
+        }
+    }
+    .boxed()
+}
+
+fn put_aside<'a>(
+    place: &'a Place,
+    refusal: &'a Refusal,
+    origin: &'a Origin,
+    shared: &'a Shared,
+) -> BoxFuture<'a, Result<(), Interruption>> {
+    put(place, refusal, origin, shared).boxed()
+}
+
+async fn put(
     place: &Place,
     refusal: &Refusal,
     origin: &Origin,

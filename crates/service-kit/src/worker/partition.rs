@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use contracts::{Envelope, Event};
-use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use kafka_client::{
     ConsumerError, OffsetTracker, PartitionConsumer, PendingCommit, RecordView, Records,
 };
@@ -213,7 +213,12 @@ impl<R: Reaction> Lane<'_, R> {
 
 impl Source {
     /// The next records, at most `room`; none once the partition is revoked, for which alone it waits while there is no room.
-    async fn next(&mut self, room: usize) -> Result<Option<Records>, Interruption> {
+    fn next(&mut self, room: usize) -> BoxFuture<'_, Result<Option<Records>, Interruption>> {
+        // In a box for the sake of the compiler, as in `batch`.
+        self.polled(room).boxed()
+    }
+
+    async fn polled(&mut self, room: usize) -> Result<Option<Records>, Interruption> {
         if room == 0 {
             self.partition.revoked().await;
             // The poll hands out nothing any more, and says whether it was revoked or lost.
