@@ -38,13 +38,13 @@ bench-client *arguments:
 
 # From POST to SHIPPED on an idle pipeline, the time to be ready, the memory: embedded, then on real servers
 bench-latency:
-    cargo run --release -p orderflow --example latency
-    eval "$(deploy/testbed/up)" && cargo run --release -p orderflow --example latency
+    cargo run --profile dist -p orderflow --example latency
+    eval "$(deploy/testbed/up)" && cargo run --profile dist -p orderflow --example latency
 
 # Orders a second from POST to SHIPPED, latencies at a steady rate, memory: embedded, then on real servers; --seed-style, --help
 bench-pipeline *arguments:
-    cargo run --release -p orderflow --example pipeline -- {{ arguments }}
-    eval "$(deploy/testbed/up)" && cargo run --release -p orderflow --example pipeline -- {{ arguments }}
+    cargo run --profile dist -p orderflow --example pipeline -- {{ arguments }}
+    eval "$(deploy/testbed/up)" && cargo run --profile dist -p orderflow --example pipeline -- {{ arguments }}
 
 # What CI runs
 ci:

@@ -2,7 +2,7 @@
 //! `just bench-client` compares the client with others.
 //!
 //! ```text
-//! [KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092] cargo run --release -p kafka-client --example consume_bench -- [records] [value bytes]
+//! [KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092] cargo run --profile dist -p kafka-client --example consume_bench -- [records] [value bytes]
 //! ```
 //!
 //! Without the variable it measures against the embedded broker. It makes a topic of three partitions, fills it, reads it through a group that commits after each poll, and then sends 1,000 records a

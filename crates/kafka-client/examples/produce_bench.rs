@@ -1,7 +1,7 @@
 //! The producer alone, for a profiler; `just bench-client` compares it with others.
 //!
 //! ```text
-//! [KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092] cargo run --release -p kafka-client --example produce_bench -- [runs] [value bytes]
+//! [KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092] cargo run --profile dist -p kafka-client --example produce_bench -- [runs] [value bytes]
 //! ```
 //!
 //! Without the variable it measures against the embedded broker, which then shares the process. Prints records a second and this process's CPU seconds a million records, for records of 10 B, 100 B, 1 KB and 10 KB: medians of

@@ -4,7 +4,7 @@
 //! Orders go one after the other: first a warm-up that is not timed, then rounds that are each told by themselves, so that
 //! one that something came between can be seen, and at the end the median of the rounds.
 //!
-//! `cargo run --release -p orderflow --example latency`; with `KAFKA_BOOTSTRAP_SERVERS` and `MONGODB_URI` set, on those.
+//! `cargo run --profile dist -p orderflow --example latency`; with `KAFKA_BOOTSTRAP_SERVERS` and `MONGODB_URI` set, on those.
 
 use std::error::Error;
 use std::net::Ipv4Addr;

@@ -4,7 +4,7 @@
 //! Everything runs in this process on two worker threads, the customers among it: four services, their HTTP, and, unless
 //! `KAFKA_BOOTSTRAP_SERVERS` and `MONGODB_URI` name real ones, the broker and the store.
 //!
-//! `cargo run --release -p orderflow --example pipeline`; `--seconds N` (60) says how long each row takes, `--rate N` (500) and
+//! `cargo run --profile dist -p orderflow --example pipeline`; `--seconds N` (60) says how long each row takes, `--rate N` (500) and
 //! `--most N` (5000) how many orders a second the two rows at a steady rate get, `--seed-style` gives the services the work that the
 //! Python demo's steps took (2 s, 1 s, 5 s an order).
 
