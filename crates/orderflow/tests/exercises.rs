@@ -15,6 +15,7 @@ mod session;
 #[path = "exercises/work.rs"]
 mod work;
 
+use markdown::Servers;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,7 +31,7 @@ macro_rules! documents {
             #[tokio::test]
             #[ignore = "takes the shop's fixed ports: cargo test -p orderflow --test exercises -- --ignored --test-threads=1"]
             async fn $test() {
-                work::through($path).await;
+                work::through($path, Servers::None).await;
             }
         )+
     };
@@ -50,6 +51,13 @@ documents! {
     exercise_10: "docs/learn/10-add-a-service.md",
     exercise_11: "docs/learn/11-kafka-or-mongodb-away.md",
     exercise_12: "docs/learn/12-your-own-client.md",
+}
+
+/// Those blocks of the README that say so.
+#[tokio::test]
+#[ignore = "needs the test bed and the shop's fixed ports: eval \"$(deploy/testbed/up)\" && cargo test -p orderflow --test exercises -- --ignored readme_on_real_servers"]
+async fn readme_on_real_servers() {
+    work::through("README.md", Servers::Real).await;
 }
 
 fn root() -> PathBuf {

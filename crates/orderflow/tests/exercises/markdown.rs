@@ -17,9 +17,19 @@ pub(crate) struct Block {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Step {
     pub(crate) line: usize,
+    pub(crate) servers: Servers,
     pub(crate) place: Place,
     pub(crate) commands: String,
     pub(crate) expected: Option<Expected>,
+}
+
+/// What has to be there for a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Servers {
+    /// What the step and those before it start.
+    None,
+    /// The test bed.
+    Real,
 }
 
 /// Where commands are run.
@@ -69,11 +79,12 @@ pub(crate) fn steps(text: &str) -> Result<Vec<Step>, Vec<String>> {
         let answers = after_commands && block.follows;
         after_commands = false;
         match language {
-            "sh" => match place(rest, &block.text) {
-                Ok(place) => {
+            "sh" => match commands(rest, &block.text) {
+                Ok((servers, place)) => {
                     after_commands = !matches!(place, Place::NotRun(_));
                     steps.push(Step {
                         line: block.line,
+                        servers,
                         place,
                         commands: block.text,
                         expected: None,
@@ -125,6 +136,7 @@ fn looked_at(block: &Block, info: &str) -> Result<Step, String> {
     }
     Ok(Step {
         line: block.line,
+        servers: Servers::None,
         place: Place::Look(name),
         commands: String::new(),
         expected: Some(Expected {
@@ -137,6 +149,15 @@ fn looked_at(block: &Block, info: &str) -> Result<Step, String> {
 
 fn plain(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+}
+
+fn commands(info: &str, commands: &str) -> Result<(Servers, Place), String> {
+    let (word, rest) = info.split_once(' ').unwrap_or((info, ""));
+    if word == "on-servers" {
+        Ok((Servers::Real, place(rest, commands)?))
+    } else {
+        Ok((Servers::None, place(info, commands)?))
+    }
 }
 
 fn place(info: &str, commands: &str) -> Result<Place, String> {
@@ -152,7 +173,7 @@ fn place(info: &str, commands: &str) -> Result<Place, String> {
         }),
         ("not-run", reason) if !reason.is_empty() => Ok(Place::NotRun(reason.to_owned())),
         _ => Err(format!(
-            "`sh {info}` is none of `sh`, `sh terminal NAME` and `sh not-run REASON`"
+            "`sh {info}` is none of `sh`, `sh terminal NAME` and `sh not-run REASON`, nor one of these behind `sh on-servers`"
         )),
     }
 }

@@ -36,6 +36,15 @@ const UNSHARE: [&[&str]; 2] = [
 /// How long a shell may take to end its terminals, and itself.
 const GOODBYE: Duration = Duration::from_secs(5);
 
+/// Which network a shell is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Network {
+    /// One of its own, and a process table, where that is permitted.
+    Own,
+    /// The machine's, and it knows where the test bed lies.
+    Machine,
+}
+
 /// How the shell answered.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
@@ -58,7 +67,12 @@ pub(crate) struct Session {
 
 impl Session {
     /// Starts the shell in `root`. The commands `cargo run` in it start `orderflow` and what is in `examples`.
-    pub(crate) async fn start(root: &Path, orderflow: &Path, examples: &Path) -> Self {
+    pub(crate) async fn start(
+        root: &Path,
+        orderflow: &Path,
+        examples: &Path,
+        network: Network,
+    ) -> Self {
         let work = new_folder();
         for (name, text) in [("session.sh", SESSION), ("cargo", CARGO)] {
             fs::write(work.join(name), text).unwrap();
@@ -69,11 +83,15 @@ impl Session {
             .status();
         assert!(made.unwrap().success());
 
-        let namespace = UNSHARE.into_iter().find(|flags| permitted(flags));
+        let candidates: &[_] = match network {
+            Network::Own => &UNSHARE,
+            Network::Machine => &[],
+        };
+        let namespace = candidates.iter().find(|flags| permitted(flags));
         let mut command = match namespace {
             Some(flags) => {
                 let mut command = Command::new("unshare");
-                command.args(flags).arg("bash");
+                command.args(*flags).arg("bash");
                 command
             }
             None => Command::new("bash"),
@@ -94,6 +112,7 @@ impl Session {
             .env("NO_COLOR", "1")
             .env("EXERCISE_ORDERFLOW", orderflow)
             .env("EXERCISE_EXAMPLES", examples)
+            .envs(of_test_bed(network))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -194,6 +213,18 @@ impl Drop for Session {
         }
         let _ = fs::remove_dir_all(&self.work);
     }
+}
+
+/// What deploy/testbed/env goes by.
+fn of_test_bed(network: Network) -> Vec<(&'static str, OsString)> {
+    let names = match network {
+        Network::Own => [].as_slice(),
+        Network::Machine => ["TESTBED_DIR", "TMPDIR", "JAVA_HOME"].as_slice(),
+    };
+    let found = names
+        .iter()
+        .map(|name| Some((*name, std::env::var_os(name)?)));
+    found.flatten().collect()
 }
 
 /// Whether namespaces can be made so, and the network in them be used.

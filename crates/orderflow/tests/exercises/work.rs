@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tokio::time::{interval, timeout};
 
-use crate::markdown::{self, Expected, Place, Step};
+use crate::markdown::{self, Expected, Place, Servers, Step};
 use crate::output::{self, Ids};
-use crate::session::{Answer, Session};
+use crate::session::{Answer, Network, Session};
 
 /// How long a document may take, and one block of it.
 const DOCUMENT: Duration = Duration::from_secs(180);
@@ -16,12 +16,19 @@ const BLOCK: Duration = Duration::from_secs(90);
 /// How long a terminal may take to print what its document says.
 const PRINTED: Duration = Duration::from_secs(30);
 
-/// Does what the document says; a failure names the block.
-pub(crate) async fn through(document: &str) {
-    let steps = markdown::steps(&crate::read(document))
+/// Does what the document says, as far as it takes no more than these servers; a failure names the block.
+pub(crate) async fn through(document: &str, servers: Servers) {
+    let mut steps = markdown::steps(&crate::read(document))
         .unwrap_or_else(|problems| panic!("{document}: {}", problems.join("; ")));
+    steps.retain(|step| step.servers == servers);
+    assert!(!steps.is_empty(), "{document} has nothing to do");
     build_examples(&steps);
-    let outcome = timeout(DOCUMENT, all(document, &steps)).await;
+    // The test bed is in the machine's network.
+    let network = match servers {
+        Servers::None => Network::Own,
+        Servers::Real => Network::Machine,
+    };
+    let outcome = timeout(DOCUMENT, all(document, &steps, network)).await;
     match outcome {
         Ok(Ok(())) => {}
         Ok(Err(problem)) => panic!("{problem}"),
@@ -34,10 +41,10 @@ pub(crate) async fn through(document: &str) {
 /// # Errors
 ///
 /// What was not as the document says, with what was printed.
-pub(crate) async fn all(document: &str, steps: &[Step]) -> Result<(), String> {
+pub(crate) async fn all(document: &str, steps: &[Step], network: Network) -> Result<(), String> {
     let program = Path::new(env!("CARGO_BIN_EXE_orderflow"));
-    let session = Session::start(&crate::root(), program, &built().join("examples")).await;
-    if !session.alone {
+    let session = Session::start(&crate::root(), program, &built().join("examples"), network).await;
+    if network == Network::Own && !session.alone {
         println!(
             "{document}: takes the ports of this machine, since it permits no network of their own"
         );
@@ -190,7 +197,7 @@ mod tests {
     async fn done(text: &str) -> Result<(), String> {
         let steps = markdown::steps(text).unwrap();
         let text = text.to_owned();
-        timeout(DOCUMENT, all("test.md", &steps))
+        timeout(DOCUMENT, all("test.md", &steps, Network::Own))
             .await
             .unwrap_or_else(|_| panic!("{text} hangs"))
     }
