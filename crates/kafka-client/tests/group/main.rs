@@ -7,6 +7,7 @@ mod faults;
 mod fetching;
 mod java;
 mod kit;
+mod leaving;
 mod losses;
 mod reading;
 mod real_only;
