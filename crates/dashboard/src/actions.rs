@@ -100,6 +100,10 @@ impl From<ControlError> for Problem {
                 tracing::warn!(%error, "what the page was told was not done");
                 Self::unavailable(&error)
             }
+            ControlError::Late(_) => {
+                tracing::warn!(%error, "it is not known whether what the page was told was done");
+                Self::no_answer(&error)
+            }
         }
     }
 }

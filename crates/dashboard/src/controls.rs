@@ -48,6 +48,8 @@ pub struct Instance {
 pub enum InstanceState {
     /// Up.
     Running,
+    /// Told to end, and not at its end yet: it finishes what is under way.
+    Stopping,
     /// Told to stop: what was under way was finished, and its group left.
     Stopped,
     /// Cut off in the middle, as by `kill -9`; or failed.
@@ -94,4 +96,7 @@ pub enum ControlError {
     /// It was tried and failed.
     #[error("{0}")]
     Failed(String),
+    /// It was not done in time, and nobody knows whether it will be.
+    #[error("{0}")]
+    Late(String),
 }

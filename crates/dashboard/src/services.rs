@@ -80,17 +80,17 @@ impl Services {
         instances
     }
 
-    /// Where the service answers: its first instance that is not known to be down; or a 503.
+    /// Where the service answers: its first instance that is not known to be down; or a 503. One that is stopping is taken only
+    /// where there is no other.
     pub(crate) fn url_of(&self, service: &str) -> Result<BaseUrl, Problem> {
         let instances = self.instances();
-        let up = instances.iter().find(|instance| {
-            instance.service == service
-                && !matches!(
-                    instance.state,
-                    InstanceState::Stopped | InstanceState::Crashed
-                )
-        });
-        up.and_then(|instance| instance.url.parse().ok())
+        let in_state = |wanted: &[InstanceState]| {
+            let mut instances = instances.iter();
+            instances.find(|i| i.service == service && wanted.contains(&i.state))
+        };
+        in_state(&[InstanceState::Running, InstanceState::Away])
+            .or_else(|| in_state(&[InstanceState::Stopping]))
+            .and_then(|instance| instance.url.parse().ok())
             .ok_or_else(|| Problem::unavailable(format!("no instance of {service} is up")))
     }
 
@@ -160,4 +160,68 @@ impl Services {
 /// A request to a service that came to nothing, as whoever asked for it is told.
 pub(crate) fn not_answered(error: &HttpError) -> Problem {
     Problem::unavailable(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::BoxFuture;
+
+    use super::*;
+    use crate::controls::{BrokerAction, ControlError, InstanceAction};
+
+    /// Instances that are as they are.
+    #[derive(Debug)]
+    struct Still(Vec<Instance>);
+
+    impl Controls for Still {
+        fn instances(&self) -> Vec<Instance> {
+            self.0.clone()
+        }
+
+        fn add(&self, service: &str) -> BoxFuture<'static, Result<Instance, ControlError>> {
+            let unknown = ControlError::Unknown(service.to_owned());
+            Box::pin(async { Err(unknown) })
+        }
+
+        fn instance(
+            &self,
+            instance: &str,
+            _: InstanceAction,
+        ) -> BoxFuture<'static, Result<(), ControlError>> {
+            let unknown = ControlError::Unknown(instance.to_owned());
+            Box::pin(async { Err(unknown) })
+        }
+
+        fn broker(&self) -> Option<bool> {
+            None
+        }
+
+        fn act_on_broker(&self, _: BrokerAction) -> BoxFuture<'static, Result<(), ControlError>> {
+            Box::pin(async { Err(ControlError::Unknown("broker".to_owned())) })
+        }
+    }
+
+    /// The number of the instance that is asked, where those from 1 on are in these states.
+    fn asked(states: &[InstanceState]) -> Option<usize> {
+        let instance = |(number, state): (usize, &InstanceState)| Instance {
+            instance: format!("{}-{number}", names::PAYMENT_SERVICE),
+            service: names::PAYMENT_SERVICE.to_owned(),
+            url: format!("http://127.0.0.1:{number}"),
+            state: *state,
+        };
+        let instances = (1..).zip(states).map(instance).collect();
+        let services = Services::new(&ServiceUrls::default(), Some(Arc::new(Still(instances))));
+        let url = services.url_of(names::PAYMENT_SERVICE).ok()?.to_string();
+        url.rsplit_once(':')?.1.parse().ok()
+    }
+
+    #[test]
+    fn an_instance_that_is_stopping_is_asked_only_where_no_other_is_up() {
+        use InstanceState::{Away, Crashed, Running, Stopped, Stopping};
+        assert_eq!(asked(&[Stopping, Running]), Some(2));
+        assert_eq!(asked(&[Running, Stopping]), Some(1));
+        assert_eq!(asked(&[Stopped, Stopping, Crashed, Away]), Some(4));
+        assert_eq!(asked(&[Crashed, Stopping]), Some(2));
+        assert_eq!(asked(&[Stopped, Crashed]), None);
+    }
 }

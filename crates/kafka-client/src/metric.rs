@@ -12,11 +12,14 @@
 //! | [`PRODUCE_RETRIES`] | counter | `topic` | batches that have to be sent again |
 //! | [`CONSUMED_RECORDS`] | counter | `topic`, `partition` | handed out by `poll` |
 //! | [`FETCHED_BYTES`] | counter | `topic`, `partition` | received, as on the wire, compressed |
-//! | [`LAG`] | gauge | `group`, `topic`, `partition` | max(end − max(position, log start), 0) of a partition that is held; 0 once it is not |
+//! | [`LAG`] | gauge | `client_id`, `group`, `topic`, `partition` | max(end − max(position, log start), 0) of a partition that is held; 0 once it is not |
 //! | [`COMMIT_DURATION`] | histogram, seconds | `group` | from a commit's request to its answer |
 //! | [`REBALANCES`] | counter | `group` | generations that this member came to be in |
-//! | [`ASSIGNED`] | gauge | `group` | partitions held |
+//! | [`ASSIGNED`] | gauge | `client_id`, `group` | partitions held |
 //! | [`STALLS`] | counter | `topic`, `partition` | partitions that did not move and were started anew |
+//!
+//! What several clients of a process count in the same series adds up. Gauges do not, so those have the client's id, by which the
+//! members of a group are told apart: clients that may be in one group should have different ones.
 
 use std::sync::Arc;
 
@@ -113,6 +116,12 @@ pub(crate) fn produce_again(topic: &Arc<str>) {
     metrics::counter!(PRODUCE_RETRIES, "topic" => Arc::clone(topic)).increment(1);
 }
 
+/// Notes how many partitions a member holds.
+pub(crate) fn assigned(client_id: &Arc<str>, group: &Arc<str>, partitions: usize) {
+    let (client_id, group) = (Arc::clone(client_id), Arc::clone(group));
+    metrics::gauge!(ASSIGNED, "client_id" => client_id, "group" => group).set(partitions as f64);
+}
+
 /// What is measured of one partition that is read. The handles are kept: they are used once a poll, which may be once a record.
 #[derive(Debug)]
 pub(crate) struct PartitionMeters {
@@ -123,7 +132,7 @@ pub(crate) struct PartitionMeters {
 }
 
 impl PartitionMeters {
-    pub(crate) fn new(id: &TopicPartition, group: Option<&Arc<str>>) -> Self {
+    pub(crate) fn new(id: &TopicPartition, client_id: &Arc<str>, group: Option<&Arc<str>>) -> Self {
         let topic = || Arc::clone(&id.topic);
         let partition = || id.partition.to_string();
         let group: Arc<str> = group.map_or_else(|| Arc::from(""), Arc::clone);
@@ -131,7 +140,7 @@ impl PartitionMeters {
             records: metrics::counter!(CONSUMED_RECORDS, "topic" => topic(), "partition" => partition()),
             fetched_bytes: metrics::counter!(FETCHED_BYTES, "topic" => topic(), "partition" => partition()),
             stalls: metrics::counter!(STALLS, "topic" => topic(), "partition" => partition()),
-            lag: metrics::gauge!(LAG, "group" => group, "topic" => topic(), "partition" => partition()),
+            lag: metrics::gauge!(LAG, "client_id" => Arc::clone(client_id), "group" => group, "topic" => topic(), "partition" => partition()),
         }
     }
 

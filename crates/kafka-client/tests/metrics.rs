@@ -3,14 +3,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_broker::{ApiKey, Broker, BrokerConfig, Fault, FaultAction};
 use kafka_client::{
-    Client, ClientConfig, GroupConfig, GroupEvent, NewTopic, OffsetReset, ProducerConfig,
-    ProducerRecord, metric,
+    Client, ClientConfig, GroupConfig, GroupEvent, GroupPhase, GroupStatus, NewTopic, OffsetReset,
+    ProducerConfig, ProducerRecord, metric,
 };
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Name and labels, as an operator writes them: `name{label=value,…}`.
 type Seen = BTreeMap<String, DebugValue>;
@@ -53,6 +57,16 @@ fn values(seen: &Seen, name: &str) -> Vec<f64> {
     }
 }
 
+fn client_of(broker: &Broker, id: &str) -> Client {
+    let config = ClientConfig::new(&broker.bootstrap_servers());
+    let client_id = Arc::from(id);
+    Client::new(ClientConfig {
+        client_id,
+        ..config
+    })
+    .unwrap()
+}
+
 // One test: a process has one recorder.
 #[tokio::test]
 async fn records_requests_commits_and_lag_are_measured() {
@@ -61,7 +75,7 @@ async fn records_requests_commits_and_lag_are_measured() {
     recorder.install().unwrap();
     metric::describe();
     let broker = Broker::start(BrokerConfig::default()).await.unwrap();
-    let client = Client::new(ClientConfig::new(&broker.bootstrap_servers())).unwrap();
+    let client = client_of(&broker, "first");
     let admin = client.admin();
     admin
         .ensure_topics(&[NewTopic::new("measured", 1, -1)])
@@ -78,7 +92,7 @@ async fn records_requests_commits_and_lag_are_measured() {
 
     let mut config = GroupConfig::new("measurers", ["measured"]);
     config.consumer.auto_offset_reset = OffsetReset::Earliest;
-    let mut group = client.consumer_group(config).unwrap();
+    let mut group = client.consumer_group(config.clone()).unwrap();
     let Some(GroupEvent::Assigned(mut partition)) = group.next().await else {
         panic!("no partition");
     };
@@ -116,7 +130,7 @@ async fn records_requests_commits_and_lag_are_measured() {
     assert_eq!(
         gauge(
             &before,
-            "kafka_consumer_lag{group=measurers,topic=measured,partition=0}"
+            "kafka_consumer_lag{client_id=first,group=measurers,topic=measured,partition=0}"
         ),
         3.0
     );
@@ -135,7 +149,7 @@ async fn records_requests_commits_and_lag_are_measured() {
     assert_eq!(
         gauge(
             &before,
-            "kafka_consumer_assigned_partitions{group=measurers}"
+            "kafka_consumer_assigned_partitions{client_id=first,group=measurers}"
         ),
         1.0
     );
@@ -145,20 +159,39 @@ async fn records_requests_commits_and_lag_are_measured() {
     );
     assert!(!values(&before, "kafka_request_duration_seconds{api=Produce}").is_empty());
 
+    // Of two members in one process each tells what it holds, and not what the other one does.
     drop(partition);
-    group.close(Duration::from_secs(10)).await.unwrap();
+    let other = client_of(&broker, "second").consumer_group(config).unwrap();
+    for member in [&group, &other] {
+        let mut status = member.handle().watch();
+        let together = |s: &GroupStatus| s.phase == GroupPhase::Stable && s.generation >= Some(2);
+        let reached = tokio::time::timeout(PATIENCE, status.wait_for(together)).await;
+        reached.unwrap().unwrap();
+    }
+    let both = seen(&snapshotter);
+    let held = |client: &str| {
+        let labels = format!("{{client_id={client},group=measurers}}");
+        gauge(
+            &both,
+            &format!("kafka_consumer_assigned_partitions{labels}"),
+        )
+    };
+    assert_eq!(held("first") + held("second"), 1.0);
+
+    other.close(PATIENCE).await.unwrap();
+    group.close(PATIENCE).await.unwrap();
     let after = seen(&snapshotter);
     assert_eq!(
         gauge(
             &after,
-            "kafka_consumer_lag{group=measurers,topic=measured,partition=0}"
+            "kafka_consumer_lag{client_id=first,group=measurers,topic=measured,partition=0}"
         ),
         0.0
     );
     assert_eq!(
         gauge(
             &after,
-            "kafka_consumer_assigned_partitions{group=measurers}"
+            "kafka_consumer_assigned_partitions{client_id=first,group=measurers}"
         ),
         0.0
     );

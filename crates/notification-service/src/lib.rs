@@ -88,7 +88,7 @@ fn health(relay: Option<Relay>) -> Health {
         async move {
             match relay {
                 None => Ok("no relay: mails are kept here".to_owned()),
-                Some(relay) => relay.greet().await.map(|()| relay.url().to_string()),
+                Some(relay) => relay.answers().await.map(|()| relay.url().to_string()),
             }
         }
     })

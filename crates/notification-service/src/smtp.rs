@@ -37,8 +37,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::Sender;
+use tokio::time::Instant;
 
 pub use url::{SmtpUrl, SmtpUrlError};
 
@@ -52,6 +54,9 @@ const LETTERS: usize = 50;
 const CONNECTIONS: usize = 8;
 /// How many mails one after the other the relay puts off before the others are left for later: it is busy, and says so to each.
 const PUT_OFF: usize = 3;
+
+/// How long it counts what the relay was heard to say last: health is asked for several times a second.
+const HEARD: Duration = Duration::from_secs(10);
 
 /// How long a relay is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +93,16 @@ pub struct Relay {
     url: SmtpUrl,
     patience: Patience,
     connections: Arc<Semaphore>,
+    heard: Arc<Mutex<Option<Heard>>>,
+    /// Held by whoever greets, so that one does at a time.
+    greeting: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// Whether the relay answered, and when that was.
+#[derive(Debug, Clone)]
+struct Heard {
+    at: Instant,
+    outcome: Result<(), RelayError>,
 }
 
 impl Relay {
@@ -97,6 +112,8 @@ impl Relay {
             url,
             patience,
             connections: Arc::new(Semaphore::new(CONNECTIONS)),
+            heard: Arc::default(),
+            greeting: Arc::default(),
         }
     }
 
@@ -129,15 +146,45 @@ impl Relay {
         outcome
     }
 
-    /// Whether the relay greets: connects, says who is there, and goes.
+    /// Whether the relay answers, as was heard within the last 10 s: it took mails over, or could not be reached for them. Where
+    /// nothing was heard, it is greeted: connected to, told who is there, and left. That goes on when the caller does not wait for
+    /// it, and so is not begun anew by the next one who asks.
     ///
     /// # Errors
     ///
     /// [`RelayError`]: why it does not.
-    pub async fn greet(&self) -> Result<(), RelayError> {
-        let mut conversation = Conversation::begin(&self.url, self.patience).await?;
-        conversation.end().await;
-        Ok(())
+    pub async fn answers(&self) -> Result<(), RelayError> {
+        if let Some(outcome) = self.heard() {
+            return outcome;
+        }
+        let relay = self.clone();
+        let greeting = tokio::spawn(async move {
+            let _alone = relay.greeting.lock().await;
+            if let Some(outcome) = relay.heard() {
+                return outcome;
+            }
+            relay.begin().await?.end().await;
+            Ok(())
+        });
+        let stopped = |_| Err(RelayError("greeting it was cut off".to_owned()));
+        greeting.await.unwrap_or_else(stopped)
+    }
+
+    fn heard(&self) -> Option<Result<(), RelayError>> {
+        let heard = self.heard.lock();
+        let recent = heard.as_ref().filter(|heard| heard.at.elapsed() < HEARD);
+        recent.map(|heard| heard.outcome.clone())
+    }
+
+    fn hear(&self, outcome: Result<(), RelayError>) {
+        let at = Instant::now();
+        *self.heard.lock() = Some(Heard { at, outcome });
+    }
+
+    async fn begin(&self) -> Result<Conversation, RelayError> {
+        let begun = Conversation::begin(&self.url, self.patience).await;
+        self.hear(begun.as_ref().map(drop).map_err(Clone::clone));
+        begun
     }
 
     async fn hand_over_part(
@@ -149,7 +196,7 @@ impl Relay {
         let Ok(_connection) = self.connections.acquire().await else {
             return Ok(());
         };
-        let mut conversation = Conversation::begin(&self.url, self.patience).await?;
+        let mut conversation = self.begin().await?;
         let (mut begun, mut put_off) = (false, 0);
         for (id, letter) in letters {
             let Ok(room) = told.reserve().await else {
@@ -161,6 +208,9 @@ impl Relay {
             }
             begun = true;
             let attempt = conversation.hand_over(&letter).await;
+            if attempt == Attempt::Accepted {
+                self.hear(Ok(()));
+            }
             room.send((id, attempt.clone()));
             conversation.goes_on()?;
             match attempt {

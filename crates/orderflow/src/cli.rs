@@ -1,9 +1,10 @@
 //! The command line: what can be started, and the settings that each reads from it or from the environment.
 
+mod http;
 mod outside;
 mod reset;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use contracts::{Money, names};
@@ -14,6 +15,7 @@ use service_kit::worker::WorkerConfig;
 
 use crate::processing::ProcessingTime;
 use crate::stock::Stock;
+pub use http::Http;
 pub use outside::{
     AdminToken, AllUrls, Dashboard, InventoryUrl, Load, OrderUrl, ShopUrls, Top, Verify,
 };
@@ -242,9 +244,9 @@ pub struct Settings {
     /// does not start unless --embedded-store is given.
     #[arg(long, env = "MONGODB_URI", hide_env_values = true)]
     pub mongodb_uri: Option<Secret>,
-    /// The address that HTTP listens on.
-    #[arg(long, env = "HTTP_HOST", default_value = "127.0.0.1")]
-    pub http_host: IpAddr,
+    /// How it answers HTTP.
+    #[command(flatten)]
+    pub http: Http,
     /// The stock at the very first start: product:quantity:price, separated by commas.
     #[arg(long, env = "STOCK", default_value = crate::stock::DEFAULT)]
     pub stock: Stock,

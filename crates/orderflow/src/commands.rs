@@ -106,6 +106,7 @@ async fn shop_settings(settings: &Settings) -> Result<ShopSettings, ShopError> {
             above: settings.decline_above,
         },
         processing_time: settings.processing_time,
+        allowed_hosts: settings.http.allowed_hosts.clone(),
         concurrency: settings.concurrency,
         group_instance_id: settings.group_instance_id().map(str::to_owned),
         notification: NotificationSettings {

@@ -5,6 +5,8 @@
 
 pub(crate) mod blueprint;
 pub(crate) mod supervisor;
+#[cfg(test)]
+mod tests;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -85,7 +87,7 @@ impl Instances {
         };
         tokio::time::timeout(PATIENCE, told)
             .await
-            .unwrap_or_else(|_| Err(late("it may still be done")))
+            .unwrap_or_else(|_| Err(ControlError::Late(late("it may still be done"))))
     }
 }
 
@@ -130,7 +132,7 @@ impl Controls for Instances {
                 broker.ok_or_else(|| ControlError::Unknown("embedded broker".to_owned()))?;
             tokio::time::timeout(PATIENCE, act_on(&broker, what))
                 .await
-                .unwrap_or_else(|_| Err(late("try again")))
+                .unwrap_or_else(|_| Err(ControlError::Failed(late("try again"))))
         }
         .boxed()
     }
@@ -158,9 +160,9 @@ async fn act_on(broker: &Broker, what: BrokerAction) -> Result<(), ControlError>
     Ok(())
 }
 
-fn late(then: &str) -> ControlError {
+fn late(then: &str) -> String {
     let seconds = PATIENCE.as_secs();
-    ControlError::Failed(format!("not done within {seconds} s; {then}"))
+    format!("not done within {seconds} s; {then}")
 }
 
 fn is_up(broker: &Broker) -> bool {

@@ -14,6 +14,7 @@ use notification_service::NotificationSettings;
 use payment_service::payment::DeclineRule;
 use service_kit::application::Application;
 use service_kit::clock::{SharedClock, SystemClock};
+use service_kit::http::AllowedHosts;
 use service_kit::metric;
 use service_kit::secret::Secret;
 use service_kit::store::Store;
@@ -46,6 +47,8 @@ pub struct ShopSettings {
     pub processing_time: ProcessingTime,
     /// How customers are written to.
     pub notification: NotificationSettings,
+    /// The names that HTTP answers to, beside localhost, addresses and names without a dot.
+    pub allowed_hosts: AllowedHosts,
     /// The most orders of a partition that a service works on at the same time.
     pub concurrency: usize,
     /// What the services are to their consumer groups across restarts (KIP-345); a service's second instance and those after it
@@ -67,6 +70,7 @@ impl ShopSettings {
             decline: DeclineRule { above: Money::MAX },
             processing_time: ProcessingTime::default(),
             notification: NotificationSettings::default(),
+            allowed_hosts: AllowedHosts::default(),
             concurrency: WorkerConfig::default().concurrency,
             group_instance_id: None,
             clock: Arc::new(SystemClock),
@@ -109,6 +113,7 @@ impl Shop {
             settings,
             bootstrap_servers,
             embedded: broker.is_some(),
+            roles: roles.iter().map(|(role, _)| *role).collect(),
             host,
         };
         let mut services: Vec<(InstanceName, Application)> = Vec::with_capacity(roles.len());
@@ -171,7 +176,9 @@ impl Shop {
             controls: Some(Arc::new(self.attended())),
             embedded: self.broker.is_some(),
         };
-        self.dashboard = Some(dashboard::build(&client, listener, settings)?);
+        let hosts = self.blueprint.settings.allowed_hosts.clone();
+        let dashboard = dashboard::build(&client, listener, settings)?;
+        self.dashboard = Some(dashboard.with_allowed_hosts(hosts));
         Ok(self)
     }
 

@@ -11,7 +11,7 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::http::{Routes, serve};
+use crate::http::{AllowedHosts, Routes, serve};
 
 /// Any error of a task.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -25,6 +25,7 @@ pub struct Application {
     listener: TcpListener,
     address: SocketAddr,
     routes: Routes,
+    hosts: AllowedHosts,
     tasks: Vec<(&'static str, Task)>,
     ends: Vec<End>,
     grace: Duration,
@@ -69,6 +70,7 @@ impl Application {
             listener,
             address,
             routes,
+            hosts: AllowedHosts::default(),
             tasks: Vec::new(),
             ends: Vec::new(),
             grace: GRACE,
@@ -109,6 +111,18 @@ impl Application {
         self
     }
 
+    /// And answers to these names, beside localhost, addresses and names without a dot. Default: to no others.
+    #[must_use]
+    pub fn with_allowed_hosts(mut self, hosts: AllowedHosts) -> Self {
+        self.hosts = hosts;
+        self
+    }
+
+    /// The service's name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -127,6 +141,7 @@ impl Application {
             listener,
             address,
             routes,
+            hosts,
             tasks,
             ends,
             grace,
@@ -139,7 +154,7 @@ impl Application {
         };
         let (http_stop, http_grace) = (stop.clone(), grace);
         running.spawn("http", async move {
-            let served = serve(listener, routes, http_stop, http_grace).await;
+            let served = serve(listener, routes, hosts, http_stop, http_grace).await;
             if served.cut > 0 {
                 tracing::warn!(service, connections = served.cut, "connections were cut");
             }

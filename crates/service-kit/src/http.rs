@@ -4,6 +4,7 @@
 //! included, is a reply: handlers return `Result<impl Reply, Problem>`. Rejections are only for
 //! paths and methods that nothing answers, and [`routes`] turns those into problems too.
 
+mod admission;
 mod body;
 pub mod client;
 mod health;
@@ -16,6 +17,7 @@ mod query;
 mod segment;
 mod serve;
 
+pub use admission::{AllowedHosts, AllowedHostsError};
 pub use body::{BODY_LIMIT, json_body, json_bytes};
 pub use health::{CheckError, Health};
 pub use idempotency::{IdempotencyKey, idempotency_key};
@@ -38,6 +40,8 @@ use warp::reject::{Reject, custom, not_found};
 use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
+use admission::Refused;
+
 /// Everything that a service answers.
 pub type Routes = warp::filters::BoxedFilter<(Response,)>;
 
@@ -52,6 +56,7 @@ impl Reject for TooLong {}
 /// [`get`] and [`post`], and a path with a slash at its end is the one without.
 ///
 /// A path of more than 8 KiB is a 414: it would be repeated in answers and logs. One of 64 KiB is refused by hyper, with no body.
+/// What [`serve`] does not let in is answered with why not, before anything else looks at it.
 pub fn routes<F>(filter: F) -> Routes
 where
     F: Filter<Error = Rejection> + Clone + Send + Sync + 'static,
@@ -66,7 +71,10 @@ where
             }
         })
         .untuple_one();
-    let filter = not_too_long.and(filter);
+    let admitted = warp::ext::optional::<Refused>()
+        .and_then(|refused: Option<Refused>| ready(refused.map_or(Ok(()), |why| Err(custom(why)))))
+        .untuple_one();
+    let filter = admitted.and(not_too_long).and(filter);
     filter.recover(recover).map(Reply::into_response).boxed()
 }
 
@@ -126,7 +134,10 @@ fn with_body(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> R
 }
 
 async fn recover(rejection: Rejection) -> Result<Problem, Infallible> {
-    if rejection.find::<TooLong>().is_some() {
+    if let Some(Refused(problem)) = rejection.find() {
+        tracing::debug!(?problem, "request was not let in");
+        Ok(problem.clone())
+    } else if rejection.find::<TooLong>().is_some() {
         Ok(Problem::path_too_long(LONGEST_PATH))
     } else if rejection.is_not_found() {
         Ok(Problem::not_found("nothing is found at this path"))

@@ -59,7 +59,8 @@ impl Controls for Pretended {
         let outcome = match what {
             InstanceAction::Start => Err(ControlError::Conflict("it runs".to_owned())),
             InstanceAction::Remove => Err(ControlError::Failed("it stays".to_owned())),
-            InstanceAction::Stop | InstanceAction::Crash => Ok(()),
+            InstanceAction::Crash => Err(ControlError::Late("it may still crash".to_owned())),
+            InstanceAction::Stop => Ok(()),
         };
         async { outcome }.boxed()
     }
@@ -88,7 +89,7 @@ async fn processes_are_controlled_where_there_are_controls() {
         ("/api/services/payment-service/instances", 200),
         ("/api/services/other/instances", 404),
         ("/api/instances/payment-service-1/stop", 200),
-        ("/api/instances/payment-service-1/crash", 200),
+        ("/api/instances/payment-service-1/crash", 504),
         ("/api/instances/payment-service-1/start", 409),
         ("/api/instances/payment-service-1/remove", 503),
         ("/api/instances/payment-service-1/burn", 404),
@@ -103,6 +104,8 @@ async fn processes_are_controlled_where_there_are_controls() {
         if status == 200 {
             assert!(answer.json()["done"].is_string());
         }
+        // What may have been done is not asked for again.
+        assert_eq!(answer.head.contains("retry-after"), status == 503, "{path}");
     }
     let told = pretended.told.lock().clone();
     assert_eq!(

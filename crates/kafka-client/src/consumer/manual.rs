@@ -44,6 +44,8 @@ impl Client {
     ) -> Result<Vec<PartitionConsumer>, ClientError> {
         config.check()?;
         let reset = config.auto_offset_reset;
+        let client_id = &self.config().client_id;
+        let new = |id, start| Slot::of_client(id, start, client_id, None);
         let mut slots: Vec<Arc<Slot>> = Vec::new();
         for (id, at) in partitions {
             if slots.iter().any(|slot| slot.id == id) {
@@ -51,16 +53,14 @@ impl Client {
             }
             let slot = match at {
                 StartAt::Offset(offset) if offset >= 0 => {
-                    let slot = Slot::new(id, Start::Ready);
+                    let slot = new(id, Start::Ready);
                     slot.lock().move_to(offset);
                     slot
                 }
-                StartAt::Earliest => Slot::new(id, Start::AtTime(EARLIEST)),
-                StartAt::Latest => Slot::new(id, Start::AtTime(LATEST)),
-                StartAt::Timestamp(time) if time >= 0 => Slot::new(id, Start::AtTime(time)),
-                StartAt::Reset if reset != OffsetReset::Error => {
-                    Slot::new(id, Start::NeedsReset(None))
-                }
+                StartAt::Earliest => new(id, Start::AtTime(EARLIEST)),
+                StartAt::Latest => new(id, Start::AtTime(LATEST)),
+                StartAt::Timestamp(time) if time >= 0 => new(id, Start::AtTime(time)),
+                StartAt::Reset if reset != OffsetReset::Error => new(id, Start::NeedsReset(None)),
                 at => {
                     return Err(ClientError::Config(format!("{id} cannot start at {at:?}")));
                 }

@@ -110,15 +110,21 @@ pub(crate) struct SlotState {
 }
 
 impl Slot {
-    /// A partition that is read without a group.
+    /// A partition that nobody in particular reads.
+    #[cfg(test)]
     pub(crate) fn new(id: TopicPartition, start: Start) -> Self {
-        Self::in_group(id, start, None)
+        Self::of_client(id, start, &Arc::from("client"), None)
     }
 
-    /// A partition of a member of `group`.
-    pub(crate) fn in_group(id: TopicPartition, start: Start, group: Option<&Arc<str>>) -> Self {
+    /// A partition that this client reads, as a member of `group` or without one.
+    pub(crate) fn of_client(
+        id: TopicPartition,
+        start: Start,
+        client_id: &Arc<str>,
+        group: Option<&Arc<str>>,
+    ) -> Self {
         Self {
-            meters: PartitionMeters::new(&id, group),
+            meters: PartitionMeters::new(&id, client_id, group),
             id,
             state: Mutex::new(SlotState {
                 ownership: Ownership::Held,

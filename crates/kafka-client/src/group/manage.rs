@@ -304,8 +304,12 @@ impl Manager {
             metrics::counter!(metric::REBALANCES, "group" => Arc::clone(&self.context.config.group_id))
                 .increment(1);
         }
-        metrics::gauge!(metric::ASSIGNED, "group" => Arc::clone(&self.context.config.group_id))
-            .set(self.membership.owned().len() as f64);
+        let client_id = &self.context.cluster.config().client_id;
+        metric::assigned(
+            client_id,
+            &self.context.config.group_id,
+            self.membership.owned().len(),
+        );
         for action in actions {
             self.act(action);
         }

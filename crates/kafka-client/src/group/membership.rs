@@ -36,7 +36,7 @@ enum Phase {
     },
     /// Out of the group until the holders have let go of what they lost, and the coordinator knows.
     Expelled {
-        left: bool,
+        leave: Leave,
         released: bool,
     },
     Leaving,
@@ -44,11 +44,22 @@ enum Phase {
     Failed,
 }
 
+/// How far the coordinator knows that a member is out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leave {
+    /// It is not told: the member's place waits for it (KIP-345).
+    Untold,
+    UnderWay,
+    Told,
+}
+
 /// The state of a member.
 #[derive(Debug, Clone)]
 pub(crate) struct Membership {
     /// Members keep their partitions while they rejoin (KIP-429), which all of their assignors must know.
     cooperative: bool,
+    /// It has a group instance id, by which the coordinator knows it also before it knows its own member id (KIP-345).
+    is_static: bool,
     /// Whether it leaves the group when it is closed. A static member does not, by default (KIP-345).
     leaves: bool,
     phase: Phase,
@@ -71,6 +82,7 @@ impl Membership {
     pub(crate) fn new(cooperative: bool, is_static: bool) -> Self {
         Self {
             cooperative,
+            is_static,
             leaves: !is_static,
             phase: Phase::Idle,
             member_id: Arc::from(""),
@@ -150,8 +162,8 @@ impl Membership {
                 | Phase::Draining { then_leave: false },
                 Input::PollOverdue,
             ) if !self.owned.is_empty() && !self.lost => self.expel(),
-            (Phase::Expelled { released, .. }, Input::Left) => self.expelled(true, released),
-            (Phase::Expelled { left, .. }, Input::Released) => self.expelled(left, true),
+            (Phase::Expelled { released, .. }, Input::Left) => self.expelled(Leave::Told, released),
+            (Phase::Expelled { leave, .. }, Input::Released) => self.expelled(leave, true),
             (Phase::Stable, Input::TopicsChanged) if self.is_leader => self.rejoin(),
             (Phase::Stable, Input::SubscriptionChanged) => self.rejoin(),
             (Phase::Draining { .. }, input) if self.rejoins && input.is_exchange() => {

@@ -7,6 +7,7 @@ mod faults;
 mod fetching;
 mod java;
 mod kit;
+mod leaving;
 mod losses;
 mod reading;
 mod real_only;
@@ -59,4 +60,7 @@ on_every_broker! {
         sticky_members_get_back_what_they_had
         a_static_member_that_restarts_finds_its_partitions_without_a_rebalance
         closing_says_whether_the_member_leaves;
+    leaving:
+        a_static_member_whose_holder_is_stuck_leaves_when_it_is_told_to
+        a_static_member_leaves_before_it_knows_whether_its_first_join_was_taken;
 }

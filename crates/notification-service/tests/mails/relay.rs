@@ -5,7 +5,7 @@ use std::time::Duration;
 use contracts::{PaymentStatus, ShipmentStatus};
 use futures_util::future::{Either, select};
 use notification_service::letter::Letter;
-use notification_service::mail::{Kind, Mail, State};
+use notification_service::mail::{Attempt, Kind, Mail, State};
 use notification_service::smtp::{Patience, Relay};
 use service_kit::reaction::ReactionError;
 use service_kit::store::EmbeddedStore;
@@ -337,24 +337,69 @@ async fn what_waited_for_a_relay_that_nobody_names_any_more_is_kept() {
     assert_eq!(without.mail().await.state, State::Kept);
 }
 
+/// As long as that passes without anybody waiting for it.
+async fn later(seconds: u64) {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(seconds)).await;
+    tokio::time::resume();
+}
+
 #[tokio::test]
-async fn a_greeting_tells_whether_the_relay_is_there() {
+async fn whether_the_relay_answers_is_asked_every_ten_seconds_at_most() {
     let stub = Stub::start().await;
     let relay = Relay::new(stub.url(), Patience::default());
-    relay.greet().await.unwrap();
+    for _ in 0..5 {
+        relay.answers().await.unwrap();
+    }
+    assert_eq!(stub.conversations(), 1);
+    later(10).await;
     stub.once(At::Greeting, Does::Says("554 5.3.2 not now"));
-    let error = relay.greet().await.unwrap_err().to_string();
-    assert!(error.contains("554 5.3.2 not now"), "{error}");
-    // One that takes connections and says nothing.
+    for _ in 0..5 {
+        let error = relay.answers().await.unwrap_err().to_string();
+        assert!(error.contains("554 5.3.2 not now"), "{error}");
+    }
+    assert_eq!(stub.conversations(), 2);
+    later(10).await;
+    relay.answers().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_mail_that_is_taken_over_shows_that_the_relay_answers() {
+    let stub = Stub::start().await;
+    let relay = Relay::new(stub.url(), Patience::default());
+    stub.once(At::Greeting, Does::Says("554 5.3.2 not now"));
+    assert!(relay.answers().await.is_err());
+    let desk = Desk::new(Some(&stub));
+    ship_one(&desk).await.unwrap();
+    let mail = desk.mail().await;
+    let (told, mut heard) = tokio::sync::mpsc::channel(1);
+    let letters = vec![(mail.mail_id, Letter::of(&mail).unwrap())];
+    relay.hand_over(letters, told).await.unwrap();
+    assert_eq!(heard.recv().await.unwrap().1, Attempt::Accepted);
+    let conversations = stub.conversations();
+    relay.answers().await.unwrap();
+    assert_eq!(stub.conversations(), conversations);
+}
+
+#[tokio::test]
+async fn a_relay_that_says_nothing_is_not_greeted_again_for_those_who_gave_up() {
+    // It takes connections.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("smtp://{}", silent.local_addr().unwrap());
     let relay = Relay::new(url.parse().unwrap(), Patience::default());
-    let connected = async {
-        let connection = silent.accept().await.unwrap();
-        tokio::time::pause();
-        connection
+    // A check of the health has half a second.
+    let _connection = {
+        let impatient = std::pin::pin!(relay.answers());
+        match select(impatient, std::pin::pin!(silent.accept())).await {
+            Either::Right((accepted, _)) => accepted.unwrap(),
+            Either::Left(_) => panic!("it said nothing"),
+        }
     };
-    let (greeted, _connection) = tokio::join!(relay.greet(), connected);
-    let error = greeted.unwrap_err();
+    tokio::time::pause();
+    let error = relay.answers().await.unwrap_err();
     assert!(error.to_string().contains("no answer within"), "{error}");
+    assert_eq!(relay.answers().await, Err(error));
+    tokio::time::resume();
+    let another = select(Box::pin(silent.accept()), std::future::ready(())).await;
+    assert!(matches!(another, Either::Right(_)), "greeted once more");
 }

@@ -1,6 +1,5 @@
 //! The settings of the commands that look at a shop from outside.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::Args;
@@ -8,7 +7,7 @@ use contracts::names;
 use dashboard::ServiceUrls;
 use service_kit::secret::Secret;
 
-use super::Kafka;
+use super::{Http, Kafka};
 use crate::http::BaseUrl;
 
 /// Where order-service answers.
@@ -87,9 +86,9 @@ impl AdminToken {
 /// A dashboard by itself.
 #[derive(Debug, Clone, Args)]
 pub struct Dashboard {
-    /// The address that it listens on.
-    #[arg(long, env = "HTTP_HOST", default_value = "127.0.0.1")]
-    pub http_host: IpAddr,
+    /// How it answers HTTP.
+    #[command(flatten)]
+    pub http: Http,
     /// The port that it listens on.
     #[arg(long, env = "HTTP_PORT", default_value_t = names::DASHBOARD_PORT)]
     pub http_port: u16,

@@ -15,7 +15,7 @@ pub(super) async fn run(command: Dashboard) -> Result<(), ShopError> {
 }
 
 async fn run_until(command: Dashboard, stop: CancellationToken) -> Result<(), ShopError> {
-    let address = SocketAddr::new(command.http_host, command.http_port);
+    let address = SocketAddr::new(command.http.host, command.http_port);
     let listener = listen("the dashboard", address).await?;
     let client = kafka::client(&command.kafka)?;
     let settings = DashboardSettings {
@@ -24,7 +24,8 @@ async fn run_until(command: Dashboard, stop: CancellationToken) -> Result<(), Sh
         controls: None,
         embedded: false,
     };
-    let dashboard = dashboard::build(&client, listener, settings)?;
+    let dashboard = dashboard::build(&client, listener, settings)?
+        .with_allowed_hosts(command.http.allowed_hosts);
     println!(
         "dashboard: open http://{}, Ctrl-C stops",
         dashboard.address()

@@ -28,7 +28,7 @@ async fn run_until(
         broker: BROKER,
         ..shop_settings(&settings).await?
     };
-    let shop = Shop::build(&roles, shop_settings, settings.http_host)
+    let shop = Shop::build(&roles, shop_settings, settings.http.host)
         .await?
         .with_dashboard(names::DASHBOARD_PORT, admin_token)
         .await?;

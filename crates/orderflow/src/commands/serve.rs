@@ -30,7 +30,7 @@ async fn run_until(serve: Serve, stop: CancellationToken) -> Result<(), ShopErro
         .bootstrap_servers
         .get_or_insert_with(|| KAFKA.to_owned());
     let port = serve.http_port.unwrap_or(serve.role.port());
-    let shop = Shop::build(&[(serve.role, port)], settings, serve.settings.http_host).await?;
+    let shop = Shop::build(&[(serve.role, port)], settings, serve.settings.http.host).await?;
     tracing::info!(
         service = serve.role.service(),
         kafka = shop.bootstrap_servers(),

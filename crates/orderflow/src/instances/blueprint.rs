@@ -36,6 +36,8 @@ pub(crate) struct Blueprint {
     pub(crate) bootstrap_servers: String,
     /// Whether the broker is embedded.
     pub(crate) embedded: bool,
+    /// The services that there are here, and may have more instances.
+    pub(crate) roles: Vec<Role>,
     /// The address that HTTP listens on.
     pub(crate) host: IpAddr,
 }
@@ -57,7 +59,7 @@ impl Blueprint {
     ) -> Result<Application, ShopError> {
         let settings = &self.settings;
         let context = Context {
-            client: self.client(name.role.service())?,
+            client: self.client(&self.client_id(name))?,
             store: settings.store.clone(),
             clock: Arc::clone(&settings.clock),
             worker: WorkerConfig {
@@ -66,7 +68,7 @@ impl Blueprint {
                 group_instance_id: Some(self.group_instance_id(name, listener.local_addr()?)),
             },
         };
-        Ok(match name.role {
+        let application = match name.role {
             Role::Order => order_service::build(&context, listener, IdGenerator::random())?,
             Role::Payment => payment_service::build(&context, listener, settings.decline)?,
             Role::Inventory => {
@@ -76,7 +78,18 @@ impl Blueprint {
             Role::Notification => {
                 notification_service::build(&context, listener, settings.notification.clone())?
             }
-        })
+        };
+        Ok(application.with_allowed_hosts(settings.allowed_hosts.clone()))
+    }
+
+    /// What it calls itself to the brokers, by which its metrics are told apart from those of the others in this process. A service
+    /// that has a process to itself is known by its own name.
+    fn client_id(&self, name: InstanceName) -> String {
+        if self.roles.len() == 1 && name.number == 1 {
+            name.role.service().to_owned()
+        } else {
+            name.to_string()
+        }
     }
 
     /// A name that the instance has again when it is started again (KIP-345), and no other in its group has.

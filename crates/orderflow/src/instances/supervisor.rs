@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dashboard::controls::{ControlError, Instance, InstanceAction, InstanceState};
+use futures_util::FutureExt;
 use service_kit::application::{Application, ApplicationError};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -85,9 +87,7 @@ impl Supervisor {
     /// Runs an instance.
     pub(crate) fn run(&mut self, name: InstanceName, application: Application) {
         let (address, stop) = (application.address(), self.stop.child_token());
-        let task = self
-            .running
-            .spawn(application.run_until_stopped(stop.clone()));
+        let task = self.running.spawn(run(application, stop.clone()));
         let phase = Phase::Running { task, stop };
         self.entries.insert(name, Entry { address, phase });
         self.show();
@@ -96,7 +96,7 @@ impl Supervisor {
     /// Runs something beside the instances; if it ends by itself, so do they.
     pub(crate) fn run_beside(&mut self, application: Application) {
         self.running
-            .spawn(application.run_until_stopped(self.stop.child_token()));
+            .spawn(run(application, self.stop.child_token()));
     }
 
     /// Does what it is told until all are to stop, or until one of them fails whose failure nobody looks after; then stops them.
@@ -140,6 +140,7 @@ impl Supervisor {
     fn ended(&mut self, ended: Ended) -> Result<(), Option<ApplicationError>> {
         let (task, outcome) = match ended {
             Ok((task, outcome)) => (task, outcome),
+            // Aborted: a panic is an outcome.
             Err(error) => (error.id(), Ok(())),
         };
         let of_task = |entry: &Entry| match &entry.phase {
@@ -157,14 +158,10 @@ impl Supervisor {
         let crashed = Phase::Down(InstanceState::Crashed);
         match std::mem::replace(&mut entry.phase, crashed) {
             Phase::Ending { then, asked, .. } => {
-                match then {
-                    Then::Is(state) => entry.phase = Phase::Down(state),
-                    Then::Removed => drop(self.entries.remove(&name)),
-                }
-                tracing::warn!(instance = %name, ?then, "an instance was told to end and has ended");
+                let answer = self.told_to_end(name, then, outcome);
                 self.show();
                 // Whoever asked may have gone.
-                let _ = asked.send(Ok(()));
+                let _ = asked.send(answer);
             }
             // One that ends by itself has failed: a shop without it would look as if it worked.
             _ if !self.attended => return Err(outcome.err()),
@@ -174,6 +171,32 @@ impl Supervisor {
                 self.show();
             }
         }
+        Ok(())
+    }
+
+    /// Takes in that an instance has ended which is down as crashed by now, and was to be `then`.
+    fn told_to_end(
+        &mut self,
+        name: InstanceName,
+        then: Then,
+        outcome: Result<(), ApplicationError>,
+    ) -> Result<(), ControlError> {
+        if let Err(error) = outcome {
+            tracing::error!(instance = %name, ?then, %error, "an instance was told to end and failed");
+            // One that was to crash has.
+            return match then {
+                Then::Is(InstanceState::Crashed) => Ok(()),
+                _ => Err(ControlError::Failed(format!(
+                    "{name} failed while it ended: {error}"
+                ))),
+            };
+        }
+        match (then, self.entries.get_mut(&name)) {
+            (Then::Is(state), Some(entry)) => entry.phase = Phase::Down(state),
+            (Then::Is(_), None) => {}
+            (Then::Removed, _) => drop(self.entries.remove(&name)),
+        }
+        tracing::warn!(instance = %name, ?then, "an instance was told to end and has ended");
         Ok(())
     }
 
@@ -197,8 +220,9 @@ impl Supervisor {
     }
 
     async fn add(&mut self, role: Role) -> Result<Instance, ControlError> {
-        let of_role: Vec<u16> = self.of(role).collect();
-        if of_role.is_empty() {
+        let of_role = self.entries.keys().filter(|name| name.role == role);
+        let of_role: Vec<u16> = of_role.map(|name| name.number).collect();
+        if !self.blueprint.roles.contains(&role) {
             let service = role.service();
             return Err(ControlError::Unknown(format!("{service} in this process")));
         }
@@ -221,13 +245,23 @@ impl Supervisor {
         Ok(shown(name, address, InstanceState::Running))
     }
 
-    fn of(&self, role: Role) -> impl Iterator<Item = u16> {
-        let of_role = self.entries.keys().filter(move |name| name.role == role);
-        of_role.map(|name| name.number)
+    /// Whether the service has no other instance but those that are being removed.
+    fn is_last(&self, name: InstanceName) -> bool {
+        let goes = |entry: &Entry| {
+            matches!(
+                &entry.phase,
+                Phase::Ending {
+                    then: Then::Removed,
+                    ..
+                }
+            )
+        };
+        let mut others = self.entries.iter();
+        !others.any(|(other, entry)| other.role == name.role && *other != name && !goes(entry))
     }
 
     async fn act(&mut self, name: InstanceName, what: InstanceAction, answer: Answer<()>) {
-        if what == InstanceAction::Remove && self.of(name.role).count() == 1 {
+        if what == InstanceAction::Remove && self.is_last(name) {
             let only = format!(
                 "{name} is the only instance of {}: it can be stopped, but not removed",
                 name.role.service()
@@ -244,6 +278,7 @@ impl Supervisor {
                 let then = end(task, stop, what);
                 let (task, asked) = (task.clone(), answer);
                 entry.phase = Phase::Ending { task, then, asked };
+                self.show();
                 return;
             }
             (Phase::Down(_), InstanceAction::Start) => {
@@ -291,12 +326,23 @@ impl Supervisor {
     fn show(&self) {
         self.board.show(self.entries.iter().map(|(name, entry)| {
             let state = match entry.phase {
-                Phase::Running { .. } | Phase::Ending { .. } => InstanceState::Running,
+                Phase::Running { .. } => InstanceState::Running,
+                Phase::Ending { .. } => InstanceState::Stopping,
                 Phase::Down(state) => state,
             };
             (*name, entry.address, state)
         }));
     }
+}
+
+/// Runs until told to stop. A panic is a failure like others, and names the service.
+async fn run(application: Application, stop: CancellationToken) -> Result<(), ApplicationError> {
+    let service = application.name();
+    let running = AssertUnwindSafe(application.run_until_stopped(stop)).catch_unwind();
+    running.await.unwrap_or(Err(ApplicationError::Panicked {
+        service,
+        task: "the application",
+    }))
 }
 
 /// Tells a running instance to end, and says what it is then.

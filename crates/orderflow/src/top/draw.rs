@@ -13,9 +13,12 @@ use super::Top;
 fn colour(status: &str) -> Color {
     match status {
         "SHIPPED" | "Stable" | "running" => Color::Green,
-        "PENDING" | "PAID" | "RESERVED" | "PreparingRebalance" | "CompletingRebalance" => {
-            Color::Yellow
-        }
+        "PENDING"
+        | "PAID"
+        | "RESERVED"
+        | "PreparingRebalance"
+        | "CompletingRebalance"
+        | "stopping" => Color::Yellow,
         "Empty" | "stopped" => Color::DarkGray,
         _ => Color::Red,
     }

@@ -1,7 +1,7 @@
 //! What the HTTP of the services answers to right and wrong requests.
 
-use orderflow::ShopSettings;
 use orderflow::cli::Role;
+use orderflow::{Shop, ShopSettings};
 use serde_json::{Value, json};
 
 use crate::running::{Running, order};
@@ -408,5 +408,52 @@ async fn a_delivery_fills_up_the_stock() {
     );
     let (status, _) = restock("/inventory/NONE/restock", None, json!({"quantity": 1})).await;
     assert_eq!(status, 404);
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_page_of_another_site_changes_anything_at_any_port() {
+    let settings = ShopSettings {
+        allowed_hosts: "shop.example".parse().unwrap(),
+        ..ShopSettings::embedded(vec![product("P001", 100, 2999)])
+    };
+    let shop = Shop::on_free_ports(settings).await.unwrap();
+    let shop = shop.with_dashboard(0, None).await.unwrap();
+    let dashboard = format!("http://{}", shop.dashboard().unwrap());
+    let shop = Running::run(shop);
+    let has_all = |member: &Value| member["partitions"].as_array().unwrap().len() == 6;
+    shop.urls.when(Role::Payment, "/member", has_all).await;
+    let id = shop.urls.place(&[("P001", 1, "29.99")]).await;
+    let pause = "/partitions/order_placed/0/pause";
+    let paths = [
+        shop.urls.url(Role::Payment, pause),
+        shop.urls.url(Role::Order, &format!("/orders/{id}/cancel")),
+        shop.urls.url(Role::Order, "/outbox/redrive"),
+        format!("{dashboard}/api/load"),
+    ];
+    for (header, value, status) in [
+        ("sec-fetch-site", "cross-site", 403),
+        ("origin", "https://evil.example", 403),
+        ("host", "evil.example", 421),
+    ] {
+        for url in &paths {
+            let sent = shop.urls.http.post(url).header(header, value).send().await;
+            assert_eq!(sent.unwrap().status(), status, "{url} {header}");
+        }
+    }
+    let read = shop.urls.http.get(format!("{dashboard}/api/snapshot"));
+    let read = read.header("host", "evil.example").send().await.unwrap();
+    assert_eq!(read.status(), 421);
+    let member = shop.urls.found(Role::Payment, "/member").await;
+    let partitions = member["partitions"].as_array().unwrap();
+    assert!(partitions.iter().all(|p| p["paused"] == false), "{member}");
+    // As curl does it, and under a name that is allowed.
+    let url = shop.urls.url(Role::Payment, pause);
+    let sent = shop.urls.http.post(&url).header("host", "shop.example");
+    assert_eq!(sent.send().await.unwrap().status(), 200);
+    assert_eq!(
+        shop.urls.http.post(&url).send().await.unwrap().status(),
+        200
+    );
     shop.stop().await;
 }

@@ -96,6 +96,15 @@ impl Bed {
         rows.into_iter().map(|row| row.lag).sum()
     }
 
+    /// What the members of the group call themselves.
+    async fn client_ids(&self) -> Vec<String> {
+        let described = self.client.admin().describe_groups(&[GROUP]).await;
+        let members = described[0].1.as_ref().unwrap().members.iter();
+        let mut ids: Vec<_> = members.map(|member| member.client_id.clone()).collect();
+        ids.sort();
+        ids
+    }
+
     fn generation(&self) -> i32 {
         self.broker.inspect().group(GROUP).unwrap().generation
     }
@@ -181,6 +190,8 @@ async fn an_added_instance_takes_partitions_over_and_gives_them_back_when_it_is_
     let member = bed.when(&second, "/member", has(&[2, 4])).await;
     assert_eq!(member["instance_id"], SECOND);
     bed.when(&first, "/member", has(&[2, 4])).await;
+    // By which metrics and brokers tell them apart.
+    assert_eq!(bed.client_ids().await, [FIRST, SECOND]);
     let ids = bed.place(30).await;
     bed.until_shipped(&ids).await;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use contracts::{OrderStatus, PaymentStatus, ShipmentStatus};
+use contracts::{Message, OrderStatus, PaymentStatus, ShipmentStatus};
 use order_service::order::Order;
 
 use crate::pipeline::{Pipeline, STOCK};
@@ -71,19 +71,29 @@ async fn the_services_agree(pipeline: &Pipeline, order: &Order) {
     }
 }
 
-/// One event id an order and step; what is published again is the same, byte for byte.
+/// One event id an order and step; what is published again is the same, byte for byte: key, headers, the trace among them, and value.
 fn an_event_says_the_same_each_time(pipeline: &Pipeline) {
-    let mut known: BTreeMap<&[u8], &contracts::Message> = BTreeMap::new();
+    let mut known: BTreeMap<&[u8], &Message> = BTreeMap::new();
     for message in pipeline.topics.values().flatten() {
         let (_, id) = message
             .headers
             .iter()
             .find(|(name, _)| *name == "ce_id")
             .unwrap();
-        let before = known.entry(id).or_insert(message);
-        assert_eq!(
-            String::from_utf8_lossy(&before.value),
-            String::from_utf8_lossy(&message.value)
-        );
+        let before = *known.entry(id).or_insert(message);
+        assert_eq!(readable(before), readable(message));
+        assert_eq!(before, message);
     }
+}
+
+fn readable(message: &Message) -> Vec<String> {
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    let headers = message.headers.iter();
+    let headers = headers.map(|(name, value)| format!("{name}: {}", text(value)));
+    let all = [
+        message.topic.to_owned(),
+        text(&message.key),
+        text(&message.value),
+    ];
+    all.into_iter().chain(headers).collect()
 }

@@ -23,6 +23,9 @@ pub struct Problem {
     errors: Vec<FieldError>,
     /// What the status wants said in a header of its own.
     header: Option<(HeaderName, &'static str)>,
+    /// Whether the answer comes before the body was read. The server closes the connection then, and a client that does not
+    /// know it would send its next request into the closing one (RFC 9112 section 9.6).
+    unread: bool,
 }
 
 /// What is wrong with one field of a request.
@@ -51,7 +54,14 @@ impl Problem {
             detail: detail.to_string(),
             errors: Vec::new(),
             header: None,
+            unread: false,
         }
+    }
+
+    /// And the body was not read, which the answer says as `Connection: close`.
+    pub(super) fn unread(mut self) -> Self {
+        self.unread = true;
+        self
     }
 
     fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
@@ -87,7 +97,7 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, detail).with_header(WWW_AUTHENTICATE, "Bearer")
     }
 
-    /// 403: it is not allowed here, whoever asks.
+    /// 403: it is not allowed, here or to whoever asks.
     pub fn forbidden(detail: impl Display) -> Self {
         Self::new(StatusCode::FORBIDDEN, detail)
     }
@@ -108,7 +118,7 @@ impl Problem {
 
     /// 408: the body did not come in time.
     pub fn too_slow() -> Self {
-        Self::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time")
+        Self::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time").unread()
     }
 
     /// 409: the state of things does not allow it.
@@ -122,6 +132,7 @@ impl Problem {
             StatusCode::PAYLOAD_TOO_LARGE,
             format!("the body may have at most {limit} bytes"),
         )
+        .unread()
     }
 
     /// 414: the path has more than `limit` bytes.
@@ -130,6 +141,7 @@ impl Problem {
             StatusCode::URI_TOO_LONG,
             format!("the path may have at most {limit} bytes"),
         )
+        .unread()
     }
 
     /// 415, with `Accept`: the body is said to be of another type than JSON.
@@ -142,6 +154,12 @@ impl Problem {
             ),
         )
         .with_header(ACCEPT, "application/json")
+        .unread()
+    }
+
+    /// 421: the request is for another server (RFC 9110 section 15.5.20).
+    pub fn misdirected(detail: impl Display) -> Self {
+        Self::new(StatusCode::MISDIRECTED_REQUEST, detail).unread()
     }
 
     /// 422: the request can be read, but these fields are wrong.
@@ -171,16 +189,10 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_header(RETRY_AFTER, "1")
     }
 
-    /// Whether the answer comes before the body was read. The server closes the connection then, and a client that does not
-    /// know it would send its next request into the closing one (RFC 9112 section 9.6).
-    fn leaves_body_unread(&self) -> bool {
-        matches!(
-            self.status,
-            StatusCode::REQUEST_TIMEOUT
-                | StatusCode::PAYLOAD_TOO_LARGE
-                | StatusCode::URI_TOO_LONG
-                | StatusCode::UNSUPPORTED_MEDIA_TYPE
-        )
+    /// 504: what was told to do it did not say in time whether it is done. Unlike a 503 it may have been, so nobody is asked to
+    /// send it again.
+    pub fn no_answer(detail: impl Display) -> Self {
+        Self::new(StatusCode::GATEWAY_TIMEOUT, detail)
     }
 
     /// The status.
@@ -242,7 +254,7 @@ impl Reply for Problem {
             let value = HeaderValue::from_static(value);
             response.headers_mut().insert(name.clone(), value);
         }
-        if self.leaves_body_unread() {
+        if self.unread {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(CONNECTION, close);
         }

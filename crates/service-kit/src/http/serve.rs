@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
@@ -9,9 +10,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
+use warp::http::Request;
+use warp::hyper::body::Incoming;
 use warp::hyper::server::conn::http1;
 
-use super::Routes;
+use super::admission::Refused;
+use super::{AllowedHosts, Routes};
 
 /// What clients may take.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +47,9 @@ pub struct Served {
 /// Answers requests on `listener` until `stop`; then takes no more connections, lets the requests that
 /// are being answered finish, and cuts after `grace` what is left.
 ///
+/// A request is let in when it is for one of `hosts`, and, if it changes something, does not come from a page of another site: else
+/// it is a 421 or a 403.
+///
 /// There are 1024 connections at most at a time. One ends that sends no request for 30 s, or reads nothing for as long of what it
 /// is being sent.
 ///
@@ -51,16 +58,17 @@ pub struct Served {
 pub async fn serve(
     listener: TcpListener,
     routes: Routes,
+    hosts: AllowedHosts,
     stop: CancellationToken,
     grace: Duration,
 ) -> Served {
-    serve_within(LIMITS, listener, routes, stop, grace).await
+    serve_within(LIMITS, listener, (routes, hosts), stop, grace).await
 }
 
 async fn serve_within(
     limits: Limits,
     listener: TcpListener,
-    routes: Routes,
+    served: (Routes, AllowedHosts),
     stop: CancellationToken,
     grace: Duration,
 ) -> Served {
@@ -72,7 +80,7 @@ async fn serve_within(
             () = stop.cancelled() => break,
             accepted = listener.accept(), if connections.len() < limits.connections => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(answer(limits, stream, routes.clone(), graceful.watcher()));
+                    connections.spawn(answer(limits, stream, served.clone(), graceful.watcher()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "connection was not accepted");
@@ -98,14 +106,20 @@ async fn serve_within(
 async fn answer(
     limits: Limits,
     stream: TcpStream,
-    routes: Routes,
+    (routes, hosts): (Routes, AllowedHosts),
     graceful: hyper_util::server::graceful::Watcher,
 ) {
     // Without it answers are only slower, so a socket that refuses is served all the same.
     let _ = stream.set_nodelay(true);
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(limits.unread));
-    let service = TowerToHyperService::new(warp::service(routes));
+    let routes = TowerToHyperService::new(warp::service(routes));
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        if let Err(problem) = hosts.admit(&request) {
+            request.extensions_mut().insert(Refused(problem));
+        }
+        routes.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
@@ -143,7 +157,8 @@ mod tests {
         });
         let routes = routes(large.or(small).unify());
         let stop = CancellationToken::new();
-        let serving = serve_within(limits, listener, routes, stop.clone(), Duration::ZERO);
+        let served = (routes, AllowedHosts::default());
+        let serving = serve_within(limits, listener, served, stop.clone(), Duration::ZERO);
         tokio::spawn(serving);
         (address, asks, stop)
     }

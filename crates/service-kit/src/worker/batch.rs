@@ -22,8 +22,9 @@ use crate::metric::{self, Outcome};
 use crate::publish::publish;
 use crate::reaction::{Reaction, ReactionError};
 
-/// How often an event is tried whose failure may pass: for about a second and a half. What has not passed by then is for
-/// somebody to look at, while the events behind it go on.
+/// How often a batch is tried whose failure may pass, for about a second and a half. Its events are then tried one by one, each as
+/// often again, since one of them is to blame; unless there is only one. What has not passed by then is for somebody to look
+/// at, while the events behind it go on. A dead letter tells of the tries of its event alone.
 const ATTEMPTS: u32 = 6;
 /// The first and the longest wait before a step is tried again.
 pub(super) const BACKOFF: (Duration, Duration) =
@@ -111,13 +112,18 @@ async fn handle_events<R: Reaction>(
     shared: &Shared,
 ) -> Result<(), Interruption> {
     let mut handled = events.len() as u64;
-    if let Err(error) = react_and_publish(reaction, events, origin, shared).await? {
-        // One of the events is to blame. Taken one by one it shows, and the others go on.
-        tracing::warn!(error = error.reason, partition = %origin.partition, "cannot handle a batch, handling its events one by one");
-        for (event, place) in events.chunks(1).zip(places) {
-            if let Err(refusal) = react_and_publish(reaction, event, origin, shared).await? {
-                handled -= 1;
-                put_aside(place, &refusal, origin, shared).await?;
+    if let Err(refusal) = react_and_publish(reaction, events, origin, shared).await? {
+        if let [only] = places {
+            handled = 0;
+            put_aside(only, &refusal, origin, shared).await?;
+        } else {
+            // One of the events is to blame. Taken one by one it shows, and the others go on.
+            tracing::warn!(error = refusal.reason, partition = %origin.partition, "cannot handle a batch, handling its events one by one");
+            for (event, place) in events.chunks(1).zip(places) {
+                if let Err(refusal) = react_and_publish(reaction, event, origin, shared).await? {
+                    handled -= 1;
+                    put_aside(place, &refusal, origin, shared).await?;
+                }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What was put aside can be looked at, sent back and dropped.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use contracts::{Envelope, Event};
 use kafka_client::{ProducerConfig, ProducerRecord};
@@ -71,6 +71,26 @@ async fn an_event_that_fails_is_tried_some_times_put_aside_and_handled_when_it_i
         (&asked[3].key, &asked[3].value, &asked[3].headers),
         (&asked[1].key, &asked[1].value, &asked[1].headers)
     );
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_that_comes_alone_is_not_tried_as_often_again() {
+    let bed = Bed::start().await;
+    let tries = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&tries);
+    let worker = Running::start(&bed, move |asked| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        Err(ReactionError::Missing {
+            what: "the part",
+            id: asked.order_id.to_string(),
+        })
+    });
+    bed.ask(&[1]).await;
+    until_committed(&bed, 1).await;
+    let put_aside = letters(&Desk::new(bed.client.clone())).await;
+    let attempts: Vec<_> = put_aside.iter().map(|letter| letter.attempts).collect();
+    assert_eq!((attempts, tries.load(Ordering::SeqCst)), (vec![6], 6));
     worker.stop().await;
 }
 

@@ -114,11 +114,12 @@ impl Manager {
         if partitions.is_empty() {
             return;
         }
+        let client_id = &self.context.cluster.config().client_id;
         let group = Some(&self.context.config.group_id);
         let slots: Vec<_> = partitions
             .into_iter()
             .map(|id| {
-                let slot = Slot::in_group(id, Start::AwaitsCommitted, group);
+                let slot = Slot::of_client(id, Start::AwaitsCommitted, client_id, group);
                 let mut state = slot.lock();
                 state.polled_at = Some(Instant::now());
                 state.committed_wanted = Some(Arc::clone(&self.committed_wanted));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kafka_wire::ResponseError;
 
-use super::{Action, Membership, NO_GENERATION, Phase};
+use super::{Action, Leave, Membership, NO_GENERATION, Phase};
 use crate::consumer::LostReason;
 use crate::error::GroupVerdict;
 use crate::group::state::GroupMembershipOperation;
@@ -26,10 +26,13 @@ impl Membership {
         self.leaving = self.owned.clone();
         self.lost = true;
         self.rejoins = false;
-        self.phase = Phase::Expelled {
-            left: !self.leaves,
-            released: false,
+        let leave = if self.leaves {
+            Leave::UnderWay
+        } else {
+            Leave::Untold
         };
+        let released = false;
+        self.phase = Phase::Expelled { leave, released };
         let reason = LostReason::MaxPollIntervalExceeded;
         let mut actions = vec![
             Action::Heartbeat(false),
@@ -41,12 +44,12 @@ impl Membership {
         actions
     }
 
-    pub(super) fn expelled(&mut self, left: bool, released: bool) -> Vec<Action> {
-        self.phase = Phase::Expelled { left, released };
-        if !(left && released) {
+    pub(super) fn expelled(&mut self, leave: Leave, released: bool) -> Vec<Action> {
+        self.phase = Phase::Expelled { leave, released };
+        if leave == Leave::UnderWay || !released {
             return Vec::new();
         }
-        if self.leaves {
+        if leave == Leave::Told {
             self.member_id = Arc::from("");
         }
         self.released(false)
@@ -97,18 +100,22 @@ impl Membership {
                 self.rejoins = rejoins;
                 actions
             }
-            Phase::Expelled { left: true, .. } => self.end(None),
-            Phase::Expelled { left: false, .. } => {
-                self.phase = Phase::Leaving;
-                Vec::new()
-            }
+            Phase::Expelled { leave, .. } => match leave {
+                Leave::Untold => self.leave(),
+                Leave::UnderWay => {
+                    self.phase = Phase::Leaving;
+                    Vec::new()
+                }
+                Leave::Told => self.end(None),
+            },
             Phase::Leaving | Phase::Closed | Phase::Failed => Vec::new(),
         }
     }
 
     pub(super) fn leave(&mut self) -> Vec<Action> {
-        // The place of a member that does not leave waits for it until its session times out (KIP-345).
-        if !self.leaves || self.member_id.is_empty() {
+        // The place of a member that does not leave waits for it until its session times out (KIP-345). One with an instance id
+        // leaves by that, where it has not heard yet whether its join was taken; any other gets its member id before it joins.
+        if !self.leaves || (self.member_id.is_empty() && !self.is_static) {
             return self.end(None);
         }
         self.phase = Phase::Leaving;

@@ -259,3 +259,46 @@ fn a_member_whose_holder_is_stuck_leaves_and_joins_when_it_is_there_again() {
     assert_eq!(member.step(Input::Released).last(), Some(&join));
     assert_eq!(&**member.member_id(), "m1");
 }
+
+#[test]
+fn a_static_member_that_is_told_to_leave_does_so_also_while_its_holder_is_stuck() {
+    use GroupMembershipOperation as Op;
+    let end = [Action::Heartbeat(false), Action::End(None)];
+    let leave = [Action::Heartbeat(false), Action::Leave];
+    for (operation, actions) in [
+        (Op::LeaveGroup, &leave),
+        (Op::Default, &end),
+        (Op::RemainInGroup, &end),
+    ] {
+        let mut member = stable(false, true);
+        member.step(Input::PollOverdue);
+        assert_eq!(member.phase(), GroupPhase::Expelled);
+        assert_eq!(member.step(Input::Close(operation)), *actions);
+        assert_eq!(&**member.member_id(), "m1");
+        if operation == Op::LeaveGroup {
+            assert_eq!(member.step(Input::Left), end);
+        }
+    }
+    // One that has left already does not do so twice.
+    let mut member = stable(false, false);
+    member.step(Input::PollOverdue);
+    member.step(Input::Left);
+    assert_eq!(member.step(Input::Close(Op::LeaveGroup)), end);
+}
+
+#[test]
+fn a_static_member_leaves_by_its_instance_id_while_it_does_not_know_its_member_id() {
+    use GroupMembershipOperation as Op;
+    for (is_static, operation, last) in [
+        (true, Op::LeaveGroup, Action::Leave),
+        (true, Op::Default, Action::End(None)),
+        (true, Op::RemainInGroup, Action::End(None)),
+        // Its first join was not taken: it has to come again with the id that it gets.
+        (false, Op::LeaveGroup, Action::End(None)),
+    ] {
+        let mut member = Membership::new(true, is_static);
+        member.step(Input::Start);
+        assert_eq!(member.step(Input::Close(operation)).last(), Some(&last));
+        assert!(member.member_id().is_empty());
+    }
+}

@@ -317,7 +317,7 @@ impl World {
                 self.coordinator.sync(exchange, &who, plan);
             }
             Action::Leave => {
-                self.coordinator.remove(&who.id);
+                self.coordinator.leave(&who);
                 self.step(i, Input::Left);
             }
             other => panic!("{other:?} is not sent"),

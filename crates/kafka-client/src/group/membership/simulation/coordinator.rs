@@ -259,11 +259,27 @@ impl Coordinator {
         Ok(())
     }
 
+    /// A static member may leave by its instance id, with an empty member id (KIP-345).
+    pub(super) fn leave(&mut self, who: &Who) {
+        let by_instance = who.instance.as_ref().filter(|_| who.id.is_empty());
+        match by_instance.map(|instance| self.instances.get(instance)) {
+            Some(Some(id)) => self.remove(&Arc::clone(id)),
+            Some(None) => {}
+            None => self.remove(&who.id),
+        }
+    }
+
     pub(super) fn remove(&mut self, id: &Id) {
         self.pending.remove(id);
         self.instances.retain(|_, member| member != id);
-        self.joining.remove(id);
-        self.syncing.remove(id);
+        // Whoever waits as this member learns that it is out: another that goes by its instance id may have left in its name.
+        let code = E::UnknownMemberId;
+        let member_id = Arc::clone(id);
+        let join = self.joining.remove(id);
+        let join = join.map(|to| (to, Input::JoinRefused { code, member_id }));
+        let sync = self.syncing.remove(id);
+        let sync = sync.map(|to| (to, Input::SyncRefused(code)));
+        self.answers.extend(join.into_iter().chain(sync));
         if self.members.remove(id).is_some() {
             self.prepare();
         }
