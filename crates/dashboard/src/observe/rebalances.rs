@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::snapshot::{Group, Move, Place, Rebalance};
+use crate::controls::InstanceState;
+use crate::snapshot::{Emptied, Group, Member, Move, Rebalance, Service, TopicPartition};
 
 /// How many are remembered.
 const MOST: usize = 30;
@@ -13,15 +14,19 @@ const MOST_MOVES: usize = 500;
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Reader {
     member_id: String,
-    /// What it is called: its instance, or its member id.
-    name: String,
+    /// The instance of a service that it is, if it is one that is known.
+    instance: Option<String>,
+    /// Its `group.instance.id`.
+    instance_id: Option<String>,
+    client_id: String,
 }
 
 /// Who reads what in a group.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Assignment {
     generation: Option<i32>,
-    readers: BTreeMap<Place, Reader>,
+    readers: BTreeMap<TopicPartition, Reader>,
+    is_empty: bool,
 }
 
 /// What was seen of each group, and the rebalances that this showed.
@@ -34,7 +39,7 @@ pub(super) struct Rebalances {
 
 impl Rebalances {
     /// Compares with the look before. A group that is seen for the first time has not changed.
-    pub(super) fn see(&mut self, at: i64, groups: &[Group]) {
+    pub(super) fn see(&mut self, at: i64, groups: &[Group], services: &[Service]) {
         self.groups
             .retain(|known, _| groups.iter().any(|group| group.group == *known));
         for group in groups {
@@ -42,18 +47,29 @@ impl Rebalances {
             if !["Stable", "Empty", "Dead"].contains(&group.state.as_str()) {
                 continue;
             }
+            // Who reads what in it was not told now.
+            if group.note.is_some() {
+                continue;
+            }
             let mut now = Assignment::of(group);
             let before = self.groups.get(&group.group);
             // A member may be slower to tell than the coordinator.
             now.generation = now.generation.or(before.and_then(|it| it.generation));
             if let Some(before) = before {
-                self.note(at, &group.group, before.clone(), &now);
+                self.note(at, &group.group, before.clone(), &now, services);
             }
             self.groups.insert(group.group.clone(), now);
         }
     }
 
-    fn note(&mut self, at: i64, group: &str, before: Assignment, now: &Assignment) {
+    fn note(
+        &mut self,
+        at: i64,
+        group: &str,
+        before: Assignment,
+        now: &Assignment,
+        services: &[Service],
+    ) {
         let moves = moves(&before, now);
         let went_on = before.generation.is_some() && before.generation != now.generation;
         if moves.is_empty() && !went_on {
@@ -73,6 +89,7 @@ impl Rebalances {
             group: group.to_owned(),
             generation: now.generation,
             was: before.generation,
+            reason: emptied(&before, now, services),
             moves,
         });
         self.found.truncate(MOST);
@@ -93,7 +110,7 @@ impl Rebalance {
     /// Whether this is the other half of it: the moves to a generation that was seen without any, or the generation of moves
     /// that were seen without a new one.
     fn is_continued_by(&self, moves: &[Move], before: &Assignment, now: &Assignment) -> bool {
-        if self.generation != before.generation {
+        if self.generation != before.generation || self.reason.is_some() {
             return false;
         }
         let moves_follow = self.moves.is_empty() && now.generation == before.generation;
@@ -106,38 +123,83 @@ impl Rebalance {
 impl Assignment {
     fn of(group: &Group) -> Self {
         let readers = group.members.iter().flat_map(|member| {
-            let name = member.instance.as_ref().unwrap_or(&member.member_id);
-            member.partitions.iter().map(move |place| {
-                let reader = Reader {
-                    member_id: member.member_id.clone(),
-                    name: name.clone(),
-                };
-                (place.clone(), reader)
-            })
+            let held = member.partitions.iter();
+            held.map(|place| (place.clone(), Reader::of(member)))
         });
         Self {
             generation: group.generation,
             readers: readers.collect(),
+            is_empty: group.members.is_empty(),
         }
     }
 }
 
+impl Reader {
+    fn of(member: &Member) -> Self {
+        Self {
+            member_id: member.member_id.clone(),
+            instance: member.instance.clone(),
+            instance_id: member.instance_id.clone(),
+            client_id: member.client_id.clone(),
+        }
+    }
+
+    /// What it is called. A client id tells more to a reader than a member id, which ends in random letters, but several may share it.
+    fn name(&self) -> &str {
+        let client_id = Some(&self.client_id).filter(|id| !id.is_empty());
+        let known = self.instance.as_ref().or(self.instance_id.as_ref());
+        known.or(client_id).unwrap_or(&self.member_id)
+    }
+
+    /// Whether it is the same one, be it as a new member.
+    fn is(&self, other: &Self) -> bool {
+        let same = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
+        self.member_id == other.member_id
+            || same(&self.instance, &other.instance)
+            || same(&self.instance_id, &other.instance_id)
+    }
+}
+
+/// How the last member went, where nobody is left who could tell a generation.
+fn emptied(before: &Assignment, now: &Assignment, services: &[Service]) -> Option<Emptied> {
+    if !now.is_empty || before.generation != now.generation {
+        return None;
+    }
+    let instances = || services.iter().flat_map(|service| &service.instances);
+    let states = before.readers.values().map(|reader| {
+        let name = reader.instance.as_deref().or(reader.instance_id.as_deref());
+        let found = instances().find(|found| Some(found.instance.as_str()) == name);
+        found.map(|found| found.state)
+    });
+    let states: Vec<Option<InstanceState>> = states.collect();
+    let any =
+        |wanted: &[InstanceState]| states.iter().flatten().any(|state| wanted.contains(state));
+    Some(if any(&[InstanceState::Crashed]) {
+        Emptied::SessionTimedOut
+    } else if any(&[InstanceState::Stopped, InstanceState::Running]) {
+        Emptied::Left
+    } else {
+        Emptied::Gone
+    })
+}
+
 /// The partitions that have another reader, by topic and partition. One that is only called differently now is the same.
 fn moves(before: &Assignment, now: &Assignment) -> Vec<Move> {
-    let mut places: Vec<&Place> = before.readers.keys().chain(now.readers.keys()).collect();
+    let mut places: Vec<&TopicPartition> =
+        before.readers.keys().chain(now.readers.keys()).collect();
     places.sort();
     places.dedup();
     let moved = places.into_iter().filter_map(|place| {
         let (from, to) = (before.readers.get(place), now.readers.get(place));
         let same = match (from, to) {
-            (Some(from), Some(to)) => from.member_id == to.member_id || from.name == to.name,
+            (Some(from), Some(to)) => from.is(to),
             (from, to) => from.is_none() && to.is_none(),
         };
         (!same).then(|| Move {
             topic: place.topic.clone(),
             partition: place.partition,
-            from: from.map(|reader| reader.name.clone()),
-            to: to.map(|reader| reader.name.clone()),
+            from: from.map(|reader| reader.name().to_owned()),
+            to: to.map(|reader| reader.name().to_owned()),
         })
     });
     moved.take(MOST_MOVES).collect()
@@ -146,7 +208,7 @@ fn moves(before: &Assignment, now: &Assignment) -> Vec<Move> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::Member;
+    use crate::snapshot::ServiceInstance;
 
     /// Members by id, instance and the partitions of `t` that they hold.
     type Held<'a> = (&'a str, Option<&'a str>, &'a [i32]);
@@ -161,7 +223,7 @@ mod tests {
             phase: None,
             partitions: held
                 .iter()
-                .map(|partition| Place {
+                .map(|partition| TopicPartition {
                     topic: "t".to_owned(),
                     partition: *partition,
                 })
@@ -170,6 +232,7 @@ mod tests {
         vec![Group {
             group: "g".to_owned(),
             state: state.to_owned(),
+            note: None,
             protocol: "range".to_owned(),
             generation,
             lag: 0,
@@ -181,7 +244,7 @@ mod tests {
     fn found(looks: &[Vec<Group>]) -> Vec<Rebalance> {
         let mut rebalances = Rebalances::default();
         for (at, groups) in (0..).zip(looks) {
-            rebalances.see(at, groups);
+            rebalances.see(at, groups, &[]);
         }
         rebalances.told()
     }
@@ -258,6 +321,81 @@ mod tests {
             let told = (found[0].was, found[0].generation, &found[0].moves);
             assert_eq!(told, (Some(1), Some(2), &moved));
         }
+    }
+
+    #[test]
+    fn a_reader_is_called_by_the_name_that_tells_most_of_it() {
+        let mut group = group("Stable", Some(1), &[("id", Some("g-1"), &[0])]).remove(0);
+        let member = &mut group.members[0];
+        member.instance_id = Some("static".to_owned());
+        member.client_id = "client".to_owned();
+        assert_eq!(Reader::of(member).name(), "g-1");
+        member.instance = None;
+        assert_eq!(Reader::of(member).name(), "static");
+        member.instance_id = None;
+        assert_eq!(Reader::of(member).name(), "client");
+        member.client_id.clear();
+        assert_eq!(Reader::of(member).name(), "id");
+    }
+
+    #[test]
+    fn two_members_with_one_client_id_are_two() {
+        let of = |id: &str| {
+            let mut groups = group("Stable", Some(1), &[(id, None, &[0])]);
+            groups[0].members[0].client_id = "client".to_owned();
+            groups
+        };
+        let found = found(&[of("a"), of("b")]);
+        let moved = move_of(0, Some("client"), Some("client"));
+        assert_eq!(found[0].moves, [moved]);
+    }
+
+    #[test]
+    fn a_group_whose_last_member_went_says_how_in_place_of_a_generation() {
+        let instance = |state| {
+            vec![Service {
+                service: "g".to_owned(),
+                instances: vec![ServiceInstance {
+                    instance: "g-1".to_owned(),
+                    url: String::new(),
+                    state,
+                    health: None,
+                }],
+            }]
+        };
+        for (services, reason) in [
+            (instance(InstanceState::Crashed), Emptied::SessionTimedOut),
+            (instance(InstanceState::Away), Emptied::Gone),
+            (instance(InstanceState::Stopped), Emptied::Left),
+            (Vec::new(), Emptied::Gone),
+        ] {
+            let mut rebalances = Rebalances::default();
+            let looks = [
+                group("Stable", Some(1), &[("a", Some("g-1"), &[0])]),
+                group("Empty", None, &[]),
+                group("Stable", Some(2), &[("b", Some("g-1"), &[0])]),
+            ];
+            for (at, groups) in (0..).zip(&looks) {
+                rebalances.see(at, groups, &services);
+            }
+            let told = rebalances.told();
+            let told: Vec<_> = told
+                .iter()
+                .map(|it| (it.was, it.generation, it.reason))
+                .collect();
+            assert_eq!(
+                told,
+                [(Some(1), Some(2), None), (Some(1), Some(1), Some(reason))]
+            );
+        }
+    }
+
+    #[test]
+    fn what_was_not_told_is_no_change() {
+        let mut untold = group("Stable", None, &[]);
+        untold[0].note = Some("it could not be asked".to_owned());
+        let there = group("Stable", Some(1), &[("a", Some("g-1"), &[0])]);
+        assert_eq!(found(&[there.clone(), untold, there]), []);
     }
 
     #[test]
