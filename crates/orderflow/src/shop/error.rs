@@ -77,7 +77,7 @@ pub enum ShopError {
     },
     /// A group's offsets were not set, or not all of them.
     #[error(transparent)]
-    Reset(ResetError),
+    Reset(Box<ResetError>),
     /// A topic cannot have so many partitions.
     #[error("--partitions must be at least 1, and not {0}")]
     Partitions(i32),
@@ -143,7 +143,7 @@ impl From<ResetError> for ShopError {
                 partitions,
             },
             ResetError::Client(error) => Self::Client(error),
-            error => Self::Reset(error),
+            error => Self::Reset(Box::new(error)),
         }
     }
 }
