@@ -4,17 +4,21 @@ mod broker;
 mod groups;
 pub(crate) mod guard;
 mod letters;
+mod reset;
 mod shop;
 
 use std::sync::Arc;
 
 use kafka_client::{Client, Producer};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use service_kit::http::{Problem, Routes, first_of, no_query, ok, post};
-use warp::http::HeaderMap;
+use warp::http::header::CONTENT_TYPE;
+use warp::http::{HeaderMap, HeaderValue, StatusCode};
 use warp::reply::Response;
-use warp::{Filter, Rejection, Reply};
+use warp::{Filter, Rejection};
 
+use crate::api::told;
 use crate::controls::{ControlError, Controls};
 use crate::load::LoadHandle;
 use crate::services::Services;
@@ -62,6 +66,7 @@ pub(crate) fn routes(deeds: Deeds) -> Routes {
         shop::routes(deeds.clone()),
         letters::routes(deeds.clone()),
         groups::routes(deeds.clone()),
+        reset::routes(deeds.clone()),
         broker::routes(deeds),
     ])
 }
@@ -86,9 +91,20 @@ fn done(sentence: impl Into<String>) -> Response {
     ok(&Done { done })
 }
 
-/// What is answered, be it a problem.
-fn told(outcome: Result<Response, Problem>) -> Response {
-    outcome.unwrap_or_else(Reply::into_response)
+/// What is answered where some of it was done, or may have been. Unlike a 503 it does not say to try again.
+fn unfinished(status: StatusCode, detail: &str) -> Response {
+    tracing::warn!(detail, "what the page was told was not finished");
+    let problem = json!({
+        "type": "about:blank",
+        "title": status.canonical_reason(),
+        "status": status.as_u16(),
+        "detail": detail,
+    });
+    let mut response = Response::new(format!("{problem}\n").into());
+    *response.status_mut() = status;
+    let of_problems = HeaderValue::from_static("application/problem+json");
+    response.headers_mut().insert(CONTENT_TYPE, of_problems);
+    response
 }
 
 impl From<ControlError> for Problem {

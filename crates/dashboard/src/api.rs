@@ -17,8 +17,7 @@ use crate::services::{Services, not_answered};
 use crate::{assets, journey, records, stream};
 
 /// The paths that are answered here.
-pub(crate) const TEMPLATES: [&str; 9] = [
-    "/",
+pub(crate) const TEMPLATES: [&str; 8] = [
     "/health",
     "/metrics",
     "/api/stream",
@@ -108,7 +107,7 @@ pub(crate) fn routes(reads: Reads) -> Routes {
 }
 
 /// What is answered, be it a problem.
-fn told(outcome: Result<Response, Problem>) -> Response {
+pub(crate) fn told(outcome: Result<Response, Problem>) -> Response {
     outcome.unwrap_or_else(Reply::into_response)
 }
 

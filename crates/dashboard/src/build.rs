@@ -118,6 +118,7 @@ pub fn build(
         load: load.clone(),
     });
     let producer = client.producer(ProducerConfig::default());
+    let watched = watching.clone();
     let reads = api::Reads::new(watching, client.clone(), Arc::clone(&services));
     let deeds = actions::Deeds {
         guard,
@@ -146,7 +147,7 @@ pub fn build(
             Ok(())
         })
         .with_task("load", |stop| async move {
-            generator.run(stop).await;
+            generator.run(|| watched.is_watched(), stop).await;
             Ok(())
         });
     Ok(application.with_end(move || async move {

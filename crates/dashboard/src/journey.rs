@@ -1,18 +1,18 @@
-//! GET /api/orders/{id}: an order, and every event that was written of it.
+//! GET /api/orders/{id}: an order, every event that was written of it, and its dead letters.
 //!
-//! An order's events have its id as their key, so of each topic one partition can have them (that of Java's partitioner), and none
-//! is older than the order. That piece is read to the end that it has now.
+//! An order's events have its id as their key, so of each topic one partition has them (that of Java's partitioner), and none is older
+//! than the order. That piece is read to the end that it has now. Where it has none, all partitions of the topic are read: the topic may have had
+//! fewer of them when the event was written. And where `order_placed` is not there, they are read from a minute before, since clocks differ.
+
+mod letters;
+mod search;
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::time::Duration;
 
 use contracts::{Timestamp, names};
 use futures_util::future::join_all;
-use futures_util::{StreamExt, stream};
-use kafka_client::{
-    Admin, Client, ClientError, OffsetAt, RecordView, TopicPartition, partition_for_key,
-};
+use kafka_client::{Admin, Client, ClientError, RecordView, TopicPartition, partition_for_key};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -21,25 +21,22 @@ use tokio::time::Instant;
 use warp::http::StatusCode;
 use warp::reply::Response;
 
-use crate::reading::{Ended, ReadError, is_unknown, read};
+use crate::commits::{Committed, committed, consumer_groups, of_each};
+use crate::observe::DEAD_LETTERS;
 use crate::services::{Services, not_answered};
+use letters::DeadLetter;
+use search::{Found, Search};
 
 /// How long order-service is waited for.
 const ORDER: Duration = Duration::from_secs(3);
 /// How long is read, over all topics.
 const READ: Duration = Duration::from_secs(2);
-/// The most records that are read of a topic.
-const MOST_RECORDS: usize = 50_000 / names::TOPICS.len();
-/// The most events that are told of a topic: an order has a handful.
-const MOST_EVENTS: usize = 100;
-/// Bytes that are fetched at once.
-const AHEAD: usize = 1 << 20;
-/// How much earlier than the order its events are looked for: clocks differ.
+/// How much earlier than the order its events are looked for.
+const JUST_BEFORE_MS: i64 = 2_000;
+/// How much earlier where they are not found: clocks differ.
 const MARGIN_MS: i64 = 60_000;
-/// The most groups that are asked where they stand.
-const MOST_GROUPS: usize = 100;
-/// Groups that are asked at the same time.
-const GROUPS_AT_ONCE: usize = 16;
+/// The most topics of dead letters that are read.
+const MOST_LETTER_TOPICS: usize = 32;
 /// The most bytes that are told of a type, an id or a status: whoever can write to a topic could make them long.
 const LONGEST_WORD: usize = 256;
 /// The most bytes of an event that are read for its status.
@@ -48,7 +45,15 @@ const LARGEST_EVENT: usize = 1 << 20;
 #[derive(Debug, Serialize)]
 struct Journey<'a> {
     order: &'a RawValue,
+    #[serde(flatten)]
+    found: Told,
+}
+
+/// What Kafka has of an order.
+#[derive(Debug, Default, Serialize)]
+struct Told {
     events: Vec<JourneyEvent>,
+    dead_letters: Vec<DeadLetter>,
     complete: bool,
 }
 
@@ -86,10 +91,14 @@ struct Said {
 }
 
 /// What each group that is asked has committed.
-type Commits = Vec<(String, BTreeMap<TopicPartition, i64>)>;
+type Commits = Vec<(String, Committed)>;
 
-/// The order as order-service tells it, its events in the order of their times, and whether these are all: not where more than
-/// 10,000 records of a topic, or more than 2 s, would have had to be read, a topic has more than 100 of them, or Kafka did not tell.
+/// How many partitions each topic has.
+type Topics = BTreeMap<String, usize>;
+
+/// The order as order-service tells it, its events and its dead letters in the order of their times, and whether these are all: not where its
+/// `order_placed` is not among them, more than 50,000 records of a topic that are newer than the order, or more than 2 s, would have had
+/// to be read, a topic has more than 100 of them, or Kafka did not tell.
 pub(crate) async fn journey(
     client: &Client,
     services: &Services,
@@ -113,96 +122,118 @@ pub(crate) async fn journey(
         |error| Problem::unavailable(format!("order-service is not understood: {error}"));
     let order: &RawValue = serde_json::from_slice(&answer.body).map_err(not_read)?;
     let placed: Placed = serde_json::from_str(order.get()).map_err(not_read)?;
-    let (events, complete) = events(client, &id.to_string(), placed.created_at.millis()).await;
-    Ok(ok(&Journey {
-        order,
-        events,
-        complete,
-    }))
+    let found = look(client, &id.to_string(), placed.created_at.millis()).await;
+    Ok(ok(&Journey { order, found }))
 }
 
-async fn events(client: &Client, key: &str, since: i64) -> (Vec<JourneyEvent>, bool) {
+async fn look(client: &Client, key: &str, created_at: i64) -> Told {
     let deadline = Instant::now() + READ;
     let admin = client.admin();
-    let reading = join_all(names::TOPICS.map(|topic| async move {
-        // In a box, since it is large.
-        let reading = Box::pin(of_topic(client, topic, key, since - MARGIN_MS, deadline));
-        match tokio::time::timeout_at(deadline, reading).await {
-            Ok(Ok(found)) => found,
-            Ok(Err(error)) => {
-                tracing::debug!(%error, topic, "the events of an order cannot be read");
-                (Vec::new(), false)
-            }
-            Err(_) => (Vec::new(), false),
-        }
-    }));
+    let Ok(Ok(topics)) = tokio::time::timeout_at(deadline, Box::pin(topics(&admin))).await else {
+        return Told::default();
+    };
+    let search = Search {
+        client,
+        created_at,
+        // A little before the time is up for good, so that what was found until then is told.
+        deadline: deadline - Duration::from_millis(100),
+    };
     let stands = tokio::time::timeout_at(deadline, commits(&admin));
-    let (found, stands) = tokio::join!(reading, stands);
+    // In boxes, since they are large.
+    let (found, letters, stands) = tokio::join!(
+        Box::pin(events(&search, &topics, key)),
+        Box::pin(dead_letters(&search, &topics, key)),
+        Box::pin(stands),
+    );
     let known = matches!(stands, Ok(Ok(_)));
     let commits = stands.ok().and_then(Result::ok).unwrap_or_default();
-    let complete = known && found.iter().all(|(_, complete)| *complete);
-    let mut events: Vec<JourneyEvent> = found.into_iter().flat_map(|(events, _)| events).collect();
+    let is_placed = found.items.iter().any(|it| it.topic == names::ORDER_PLACED);
+    let complete = known && is_placed && found.whole && letters.whole;
+    let mut events = found.items;
     for event in &mut events {
         event.group_offsets = stands_of(&commits, &event.topic, event.partition);
     }
     // Stable, so that of one moment the topics stand in the order of the pipeline.
     events.sort_by_key(|event| event.timestamp);
-    (events, complete)
-}
-
-/// The events of one topic, and whether these are all.
-async fn of_topic(
-    client: &Client,
-    topic: &str,
-    key: &str,
-    since: i64,
-    deadline: Instant,
-) -> Result<(Vec<JourneyEvent>, bool), ReadError> {
-    let admin = client.admin();
-    let described = admin.describe_topics(&[topic]).await?.into_iter().next();
-    let partitions = match described {
-        Some((_, Ok(topic))) => topic.partitions.len(),
-        // Without the topic there are no events of it.
-        Some((_, Err(error))) if is_unknown(&error) => return Ok((Vec::new(), true)),
-        Some((_, Err(error))) => return Err(error.into()),
-        None => 0,
-    };
-    let partitions = u32::try_from(partitions).unwrap_or_default();
-    let place = TopicPartition::new(topic, partition_for_key(key.as_bytes(), partitions));
-    let end = offset(&admin, &place, OffsetAt::Latest).await?;
-    let first = offset(&admin, &place, OffsetAt::Timestamp(since.max(0))).await?;
-    let (Some(end), Some(first)) = (end, first) else {
-        // Nothing was written since.
-        return Ok((Vec::new(), true));
-    };
-    let (mut events, mut seen) = (Vec::new(), 0);
-    let each = |record: RecordView<'_>| {
-        seen += 1;
-        if record.key == Some(key.as_bytes()) {
-            events.push(event(&place, record));
-        }
-        if seen >= MOST_RECORDS || events.len() >= MOST_EVENTS {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
-    };
-    // A little before the time is up for good, so that what was found until then is told.
-    let deadline = deadline - Duration::from_millis(50);
-    let ended = read(client, &place, first..end, AHEAD, deadline, each).await?;
-    Ok((events, ended == Ended::AtEnd))
-}
-
-async fn offset(
-    admin: &Admin,
-    place: &TopicPartition,
-    at: OffsetAt,
-) -> Result<Option<i64>, ClientError> {
-    let listed = admin.list_offsets(std::slice::from_ref(place), at).await?;
-    match listed.into_iter().next() {
-        Some((_, found)) => Ok(found?.offset),
-        None => Ok(None),
+    let mut dead_letters = letters.items;
+    dead_letters.retain(|letter| letter.is_of(&events));
+    dead_letters.sort_by_key(DeadLetter::at);
+    Told {
+        events,
+        dead_letters,
+        complete,
     }
+}
+
+async fn topics(admin: &Admin) -> Result<Topics, ClientError> {
+    let listed = admin.list_topics().await?.into_iter();
+    Ok(listed
+        .map(|topic| (topic.name.to_string(), topic.partitions))
+        .collect())
+}
+
+/// The events of all topics, in the order of the pipeline.
+async fn events(search: &Search<'_>, topics: &Topics, key: &str) -> Found<JourneyEvent> {
+    let pick = |place: &TopicPartition, record: RecordView<'_>| {
+        (record.key == Some(key.as_bytes())).then(|| event(place, record))
+    };
+    let just_before = search.created_at - JUST_BEFORE_MS;
+    let mut found = join_all(names::TOPICS.map(|topic| {
+        let of_key = |count| partition_for_key(key.as_bytes(), count);
+        let count = topics.get(topic).copied().unwrap_or_default();
+        let count = u32::try_from(count).ok().filter(|count| *count > 0);
+        // Without the topic there are no events of it.
+        let place = count.map(|count| TopicPartition::new(topic, of_key(count)));
+        search.through(place.into_iter().collect(), just_before, pick)
+    }))
+    .await;
+    let placed = names::TOPICS.iter().zip(&found);
+    let is_placed = placed
+        .filter(|(topic, _)| **topic == names::ORDER_PLACED)
+        .any(|(_, found)| !found.items.is_empty());
+    let since = if is_placed {
+        just_before
+    } else {
+        search.created_at - MARGIN_MS
+    };
+    let again = names::TOPICS
+        .iter()
+        .zip(&mut found)
+        .filter(|(_, found)| found.items.is_empty());
+    join_all(again.map(|(topic, found)| async move {
+        *found = search.through(all_of(topic, topics), since, pick).await;
+    }))
+    .await;
+    together(found)
+}
+
+/// What may be the order's dead letters.
+async fn dead_letters(search: &Search<'_>, topics: &Topics, key: &str) -> Found<DeadLetter> {
+    let pick = |place: &TopicPartition, record: RecordView<'_>| DeadLetter::of(place, record, key);
+    let of_letters: Vec<&String> = topics
+        .keys()
+        .filter(|topic| topic.ends_with(DEAD_LETTERS))
+        .collect();
+    let read = of_letters.iter().take(MOST_LETTER_TOPICS);
+    let found = join_all(read.map(|topic| {
+        let since = search.created_at - MARGIN_MS;
+        search.through(all_of(topic, topics), since, pick)
+    }));
+    let mut found = together(found.await);
+    found.whole &= of_letters.len() <= MOST_LETTER_TOPICS;
+    found
+}
+
+fn all_of(topic: &str, topics: &Topics) -> Vec<TopicPartition> {
+    let count = topics.get(topic).copied().unwrap_or_default();
+    let partitions = 0..i32::try_from(count).unwrap_or_default();
+    partitions.map(|p| TopicPartition::new(topic, p)).collect()
+}
+
+fn together<T>(found: Vec<Found<T>>) -> Found<T> {
+    let whole = found.iter().all(|found| found.whole);
+    let items = found.into_iter().flat_map(|found| found.items).collect();
+    Found { items, whole }
 }
 
 fn event(place: &TopicPartition, record: RecordView<'_>) -> JourneyEvent {
@@ -227,24 +258,21 @@ fn event(place: &TopicPartition, record: RecordView<'_>) -> JourneyEvent {
 }
 
 /// The beginning of it, as text.
+fn text(bytes: &[u8], longest: usize) -> String {
+    String::from_utf8_lossy(&bytes[..bytes.len().min(longest)]).into_owned()
+}
+
 fn word(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST_WORD)]).into_owned()
+    text(bytes, LONGEST_WORD)
 }
 
 async fn commits(admin: &Admin) -> Result<Commits, ClientError> {
-    let listed = admin.list_groups().await?;
-    let asked = listed
-        .into_iter()
-        .take(MOST_GROUPS)
-        .map(|group| async move {
-            let committed = admin.group_offsets(&group.group).await?;
-            let committed = committed.into_iter();
-            let committed = committed.map(|(place, committed)| (place, committed.offset));
-            Ok((group.group, committed.collect()))
-        });
-    let found: Vec<Result<_, ClientError>> =
-        stream::iter(asked).buffered(GROUPS_AT_ONCE).collect().await;
-    found.into_iter().collect()
+    let (listed, _) = consumer_groups(admin).await?;
+    let asked = of_each(listed, |group| async move {
+        let committed = committed(admin, &group.group).await?;
+        Ok((group.group, committed))
+    });
+    asked.await.into_iter().collect()
 }
 
 /// Where the groups that read a topic stand in a partition of it. One reads it if it has committed anything there.

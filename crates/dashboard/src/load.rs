@@ -32,6 +32,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const BEHIND: Duration = Duration::from_secs(1);
 /// How often the stock is looked at.
 const STOCK: Duration = Duration::from_secs(1);
+/// How long it goes on while nobody watches.
+const UNWATCHED: Duration = Duration::from_secs(60);
+/// How often it is asked whether somebody does.
+const LOOK: Duration = Duration::from_secs(1);
+/// What is told of one that has stopped for that.
+const NOBODY_WATCHED: &str = "it stopped by itself: nobody had watched for a minute";
 /// How long a worker waits after a failure: what is away comes back no sooner for being asked.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
 /// Products that are ordered, of those that there are.
@@ -45,8 +51,17 @@ const LOT: u64 = 5;
 /// What others see of it, and how they tell it what to do. Clones are the same.
 #[derive(Debug, Clone)]
 pub(crate) struct LoadHandle {
-    rate: watch::Sender<u32>,
+    pace: watch::Sender<Pace>,
     counts: Arc<Counts>,
+}
+
+/// What it is to do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Pace {
+    /// Orders a second.
+    rate: u32,
+    /// Why there are none, where nobody told it so.
+    stopped: Option<&'static str>,
 }
 
 #[derive(Debug, Default)]
@@ -63,16 +78,29 @@ pub(crate) struct Generator {
 }
 
 impl LoadHandle {
-    /// So many orders a second from now on; 0: none.
+    /// So many orders a second from now on; 0: none. What goes on at that rate already is left alone.
     pub(crate) fn set(&self, rate: u32) {
-        self.rate.send_replace(rate.min(FASTEST));
+        self.go_on_at(Pace {
+            rate: rate.min(FASTEST),
+            stopped: None,
+        });
+    }
+
+    fn go_on_at(&self, wanted: Pace) {
+        self.pace.send_if_modified(|pace| {
+            let differs = *pace != wanted;
+            *pace = wanted;
+            differs
+        });
     }
 
     pub(crate) fn told(&self) -> Load {
+        let pace = *self.pace.borrow();
         Load {
-            rate: *self.rate.borrow(),
+            rate: pace.rate,
             placed: self.counts.placed.load(Ordering::Relaxed),
             failed: self.counts.failed.load(Ordering::Relaxed),
+            stopped: pace.stopped.map(str::to_owned),
         }
     }
 }
@@ -81,7 +109,7 @@ impl Generator {
     /// One that rests.
     pub(crate) fn new(services: Arc<Services>) -> (Self, LoadHandle) {
         let handle = LoadHandle {
-            rate: watch::channel(0).0,
+            pace: watch::channel(Pace::default()).0,
             counts: Arc::default(),
         };
         let generator = Self {
@@ -91,19 +119,28 @@ impl Generator {
         (generator, handle)
     }
 
-    /// Does as it is told, until `stop`.
-    pub(crate) async fn run(self, stop: CancellationToken) {
-        let mut rate = self.handle.rate.subscribe();
+    /// Does as it is told, until `stop`; and places no more orders once `is_watched` has said for a minute that nobody watches.
+    pub(crate) async fn run(self, is_watched: impl Fn() -> bool, stop: CancellationToken) {
+        let mut pace = self.handle.pace.subscribe();
         let changes = async {
             loop {
-                let wanted = *rate.borrow_and_update();
+                let wanted = pace.borrow_and_update().rate;
                 // Those of the rate before are dropped, and with them what they had under way.
                 let mut workers = JoinSet::new();
                 if wanted > 0 {
                     self.start(wanted, &mut workers);
                 }
-                if rate.changed().await.is_err() {
-                    return;
+                tokio::select! {
+                    changed = pace.changed() => if changed.is_err() {
+                        return;
+                    },
+                    () = unwatched(&is_watched), if wanted > 0 => {
+                        tracing::info!(rate = wanted, "places no more orders: nobody watches");
+                        self.handle.go_on_at(Pace {
+                            rate: 0,
+                            stopped: Some(NOBODY_WATCHED),
+                        });
+                    }
                 }
             }
         };
@@ -184,9 +221,22 @@ impl Worker {
     }
 }
 
+/// Returns once nobody has watched for [`UNWATCHED`].
+async fn unwatched(is_watched: &impl Fn() -> bool) {
+    let mut last = Instant::now();
+    let mut ticks = tokio::time::interval(LOOK);
+    while last.elapsed() < UNWATCHED {
+        ticks.tick().await;
+        if is_watched() {
+            last = Instant::now();
+        }
+    }
+}
+
 /// Looks at the stock once in a while, and has large lots delivered of what will run out.
 async fn keep_stocked(services: Arc<Services>, stock: Arc<Mutex<Arc<[Stocked]>>>, rate: u64) {
     let low = rate * LOW;
+    let mut refused = None;
     let mut ticks = tokio::time::interval(STOCK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -200,8 +250,16 @@ async fn keep_stocked(services: Arc<Services>, stock: Arc<Mutex<Arc<[Stocked]>>>
             let delivered = services
                 .post(&base, &path, None, Some(body), PATIENCE)
                 .await;
-            if let Err(error) = delivered {
-                tracing::debug!(%error, "a delivery was not made");
+            match delivered {
+                Ok(answer) if answer.status.is_success() => refused = None,
+                // Said once and not every second.
+                Ok(answer) if refused != Some(answer.status) => {
+                    refused = Some(answer.status);
+                    let (product, status) = (&product.product_id, answer.status.as_u16());
+                    tracing::warn!(%product, status, "a delivery was refused");
+                }
+                Ok(_) => {}
+                Err(error) => tracing::debug!(%error, "a delivery was not made"),
             }
         }
         *stock.lock() = found.into();
@@ -214,4 +272,65 @@ async fn look(services: &Services) -> Option<(BaseUrl, Vec<Stocked>)> {
     let answer = services.get(&base, &path, PATIENCE).await.ok()?;
     let page: Page<Stocked> = serde_json::from_slice(&answer.body).ok()?;
     Some((base, page.items))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::build::ServiceUrls;
+
+    fn nowhere() -> ServiceUrls {
+        let url = || BaseUrl::local(1);
+        ServiceUrls {
+            order: url(),
+            payment: url(),
+            inventory: url(),
+            shipment: url(),
+            notification: url(),
+        }
+    }
+
+    /// A generator that runs beside services that are not there, and whether somebody watches.
+    fn running() -> (LoadHandle, Arc<AtomicBool>) {
+        let services = Services::new(&nowhere(), None);
+        let (generator, handle) = Generator::new(Arc::new(services));
+        let watched = Arc::new(AtomicBool::new(true));
+        let is_watched = Arc::clone(&watched);
+        let running = generator.run(
+            move || is_watched.load(Ordering::Relaxed),
+            CancellationToken::new(),
+        );
+        tokio::spawn(running);
+        (handle, watched)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_ends_a_minute_after_the_last_watcher_left_and_says_so() {
+        let (handle, watched) = running();
+        handle.set(1);
+        tokio::time::advance(UNWATCHED * 3).await;
+        assert_eq!((handle.told().rate, handle.told().stopped), (1, None));
+        watched.store(false, Ordering::Relaxed);
+        let mut pace = handle.pace.subscribe();
+        pace.wait_for(|pace| pace.rate == 0).await.unwrap();
+        assert_eq!(handle.told().stopped.as_deref(), Some(NOBODY_WATCHED));
+        handle.set(2);
+        assert_eq!((handle.told().rate, handle.told().stopped), (2, None));
+    }
+
+    #[tokio::test]
+    async fn what_goes_on_already_is_not_begun_anew() {
+        let services = Services::new(&nowhere(), None);
+        let (_generator, handle) = Generator::new(Arc::new(services));
+        let mut pace = handle.pace.subscribe();
+        handle.set(5);
+        assert!(pace.has_changed().unwrap());
+        pace.mark_unchanged();
+        handle.set(5);
+        assert!(!pace.has_changed().unwrap());
+        handle.set(6);
+        assert!(pace.has_changed().unwrap());
+    }
 }

@@ -8,7 +8,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::build::{ServiceUrls, looking};
 use crate::load::Generator;
-use crate::observe::{Observer, Sources, Watcher, Watching};
+use crate::observe::{Observer, Sources, Watched, Watcher, Watching};
 use crate::services::Services;
 use crate::snapshot::{Can, Snapshot};
 
@@ -51,10 +51,13 @@ impl Observation {
 
     /// What there is: the first look at once, each later one when something has changed. Its time, `at`, is 0. Waits for ever where nobody looks any more.
     pub async fn next(&mut self) -> Arc<Snapshot> {
-        if let Some(watcher) = &mut self.watcher
-            && let Some(look) = watcher.next().await
-        {
-            return look.timeless;
+        if let Some(watcher) = &mut self.watcher {
+            while let Some(watched) = watcher.next().await {
+                match watched {
+                    Watched::First(look, _) | Watched::Changed(look) => return look.timeless,
+                    Watched::Same(_) => {}
+                }
+            }
         }
         std::future::pending().await
     }

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod groups;
+mod history;
 mod instances;
 mod rates;
 mod rebalances;
@@ -25,9 +26,12 @@ use crate::services::Services;
 use crate::snapshot::{Can, Kafka, KafkaState, Snapshot};
 use crate::tail::{MOST_READERS, Tails};
 use cluster::Seen;
+use history::History;
 use instances::Shop;
 use rates::Rates;
 use rebalances::Rebalances;
+
+pub(crate) use topics::SUFFIX as DEAD_LETTERS;
 
 /// How often it looks.
 const TICK: Duration = Duration::from_millis(500);
@@ -35,7 +39,9 @@ const TICK: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_millis(1_000);
 /// The most who watch at the same time.
 pub(crate) const MOST_WATCHERS: usize = 64;
-/// For how long it goes on looking after somebody has asked once.
+/// How long a watcher waits for a look that differs before it says that there was none.
+const QUIET: Duration = Duration::from_secs(1);
+/// For how long it goes on looking after somebody has asked once, or has left: a page that is loaded anew is gone for a moment.
 const ASKED: Duration = Duration::from_secs(5);
 /// How long somebody who asks once waits for the first look.
 const FIRST_LOOK: Duration = Duration::from_secs(3);
@@ -55,6 +61,8 @@ pub(crate) struct Sources {
 /// What a look found, for all who watch.
 #[derive(Debug, Clone)]
 pub(crate) struct Look {
+    /// When, in milliseconds since 1970.
+    at: i64,
     /// Without its time.
     pub(crate) timeless: Arc<Snapshot>,
     /// As one line of JSON.
@@ -67,6 +75,7 @@ type Latest = Option<Look>;
 #[derive(Debug, Clone)]
 pub(crate) struct Watching {
     latest: watch::Receiver<Latest>,
+    history: Arc<Mutex<History>>,
     interest: Arc<Interest>,
 }
 
@@ -82,8 +91,21 @@ struct Interest {
 #[derive(Debug)]
 pub(crate) struct Watcher {
     latest: watch::Receiver<Latest>,
+    history: Arc<Mutex<History>>,
+    interest: Arc<Interest>,
     has_first: bool,
     _place: OwnedSemaphorePermit,
+}
+
+/// What a watcher is told.
+#[derive(Debug)]
+pub(crate) enum Watched {
+    /// The first look, and how far the groups were behind until then, as one line of JSON.
+    First(Look, String),
+    /// A look that differs from the one before.
+    Changed(Look),
+    /// For a second nothing was different; this is when it was looked last, in milliseconds since 1970.
+    Same(i64),
 }
 
 impl Interest {
@@ -104,9 +126,16 @@ impl Watching {
         self.interest.begun.notify_one();
         Ok(Watcher {
             latest: self.latest.clone(),
+            history: Arc::clone(&self.history),
+            interest: Arc::clone(&self.interest),
             has_first: false,
             _place: place,
         })
+    }
+
+    /// Whether somebody watches, or has asked within the last 5 s.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.interest.is_there()
     }
 
     /// The last look; where nobody has been watching, the first one that is made now. A 503 when it is not made in 3 s.
@@ -122,14 +151,37 @@ impl Watching {
 }
 
 impl Watcher {
-    /// The next look; none when the dashboard stops.
-    pub(crate) async fn next(&mut self) -> Option<Look> {
-        if self.has_first {
-            self.latest.changed().await.ok()?;
+    /// What there is to tell next; none when the dashboard stops. May be dropped: what was not told is told by the next call.
+    pub(crate) async fn next(&mut self) -> Option<Watched> {
+        loop {
+            if self.has_first {
+                match tokio::time::timeout(QUIET, self.latest.changed()).await {
+                    Ok(changed) => changed.ok()?,
+                    Err(_) => {
+                        if let Some(look) = &*self.latest.borrow() {
+                            return Some(Watched::Same(look.at));
+                        }
+                        continue;
+                    }
+                }
+            }
+            let look = self.latest.borrow_and_update().clone();
+            match look {
+                Some(look) if self.has_first => return Some(Watched::Changed(look)),
+                Some(look) => {
+                    self.has_first = true;
+                    return Some(Watched::First(look, self.history.lock().line()));
+                }
+                None if self.has_first => {}
+                None => self.latest.changed().await.ok()?,
+            }
         }
-        self.has_first = true;
-        let look = self.latest.wait_for(Option::is_some).await.ok()?;
-        look.clone()
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        *self.interest.asked.lock() = Some(Instant::now());
     }
 }
 
@@ -141,6 +193,7 @@ pub(crate) struct Observer {
     interest: Arc<Interest>,
     /// Ends with the observer, and with it everyone's watching.
     latest: watch::Sender<Latest>,
+    history: Arc<Mutex<History>>,
     seen: Seen,
     rates: Rates,
     rebalances: Rebalances,
@@ -156,10 +209,12 @@ impl Observer {
             asked: Mutex::default(),
             begun: Notify::new(),
         });
+        let history: Arc<Mutex<History>> = Arc::default();
         let observer = Self {
             admin: sources.client.admin(),
             interest: Arc::clone(&interest),
             latest,
+            history: Arc::clone(&history),
             seen: Seen::default(),
             rates: Rates::default(),
             rebalances: Rebalances::default(),
@@ -169,6 +224,7 @@ impl Observer {
         };
         let watching = Watching {
             latest: watched,
+            history,
             interest,
         };
         (observer, watching)
@@ -195,6 +251,7 @@ impl Observer {
             }
             self.tails.rest();
             self.rebalances.rest();
+            self.history.lock().rest();
             self.rates = Rates::default();
             // What was seen before the rest is old: whoever comes next waits for a look.
             self.latest.send_replace(None);
@@ -209,11 +266,12 @@ impl Observer {
                 return;
             }
         };
-        // That time has gone by is nothing to tell.
-        snapshot.at = 0;
+        // That time has gone by makes no difference.
+        let at = std::mem::take(&mut snapshot.at);
         self.latest.send_if_modified(|latest| {
             let differs = latest.as_ref().is_none_or(|it| *it.timeless != snapshot);
             *latest = Some(Look {
+                at,
                 timeless: Arc::new(snapshot),
                 line,
             });
@@ -234,7 +292,9 @@ impl Observer {
         }
         let members = self.shop.members();
         let groups = groups::told(&self.seen, &members);
-        self.rebalances.see(at, &groups);
+        let services = self.shop.services();
+        self.rebalances.see(at, &groups, &services);
+        self.history.lock().see(at, &groups);
         self.rates.see(Instant::now(), &self.seen.topics);
         Snapshot {
             at,
@@ -242,7 +302,7 @@ impl Observer {
             topics: topics::told(&self.seen.topics, &self.rates, &self.tails),
             dead_letters: topics::dead_letters(&self.seen.topics, &groups),
             groups,
-            services: self.shop.services(),
+            services,
             stock: self.shop.stock.clone(),
             orders: self.shop.orders.clone(),
             rebalances: self.rebalances.told(),

@@ -130,13 +130,16 @@ pub struct TailRecord(pub Option<String>, pub Option<String>, pub i64);
 pub struct Group {
     /// Its id.
     pub group: String,
-    /// `Stable`, `Empty`, `PreparingRebalance`, `CompletingRebalance` or `Dead`.
+    /// `Stable`, `Empty`, `PreparingRebalance`, `CompletingRebalance` or `Dead`; of a group of KIP-848 what the list of groups says,
+    /// `Assigning` and `Reconciling` among it.
     pub state: String,
+    /// What is missing of it, and why: its members are not told, or it could not be asked and is as it was last seen.
+    pub note: Option<String>,
     /// The assignor that it agreed on; empty while it has no members.
     pub protocol: String,
     /// Its generation, where a member of it tells: Kafka does not.
     pub generation: Option<i32>,
-    /// Records of all partitions that are not committed.
+    /// Records that are not committed: of all partitions of topics that are told, also of those that are left out of `offsets`.
     pub lag: i64,
     /// Its members, by id; at most 200.
     pub members: Vec<Member>,
@@ -160,12 +163,12 @@ pub struct Member {
     /// Where it is in the life of its group, as the instance tells it: `joining`, `stable`, …
     pub phase: Option<String>,
     /// What it was assigned; at most 1,000 partitions in a group.
-    pub partitions: Vec<Place>,
+    pub partitions: Vec<TopicPartition>,
 }
 
 /// A partition of a topic.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Place {
+pub struct TopicPartition {
     /// The topic.
     pub topic: String,
     /// The partition.
@@ -280,11 +283,26 @@ pub struct Rebalance {
     pub generation: Option<i32>,
     /// The generation before.
     pub was: Option<i32>,
+    /// Why it has no new generation: nobody is left in the group who could tell one. None where there is one.
+    pub reason: Option<Emptied>,
     /// The partitions that have another reader now; at most 500.
     pub moves: Vec<Move>,
 }
 
-/// A partition that has another reader. Readers are named by their instance, or by their member id.
+/// How the last member of a group went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Emptied {
+    /// Its instance has crashed, so its session has timed out.
+    SessionTimedOut,
+    /// Its instance was stopped, or is up without it.
+    Left,
+    /// One or the other: its instance is not known, or does not answer and nobody here knows why.
+    Gone,
+}
+
+/// A partition that has another reader. Readers are named by their instance, or else by their `group.instance.id`, their client id or
+/// their member id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Move {
     /// The topic.
@@ -298,14 +316,16 @@ pub struct Move {
 }
 
 /// The orders that the dashboard places by itself.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Load {
     /// Orders a second that it places.
     pub rate: u32,
-    /// Those that were accepted since it was started.
+    /// Those that were accepted since the dashboard was started.
     pub placed: u64,
     /// Those that were not.
     pub failed: u64,
+    /// Why it stopped by itself, as a sentence; none where it was told to, or goes on.
+    pub stopped: Option<String>,
 }
 
 /// What may be done from the page.

@@ -1,33 +1,47 @@
 //! GET /api/stream: every look, as server-sent events.
+//!
+//! - `history`, first of all: how far each group was behind, second by second until then.
+//! - `snapshot`: a look; each later one once it differs.
+//! - `tick`: a second has gone by in which nothing was different. It says when it was looked last.
 
 use std::convert::Infallible;
-use std::time::Duration;
 
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use service_kit::http::Problem;
 use warp::Reply;
 use warp::http::HeaderValue;
 use warp::http::header::CACHE_CONTROL;
 use warp::reply::Response;
-use warp::sse::{Event, keep_alive};
+use warp::sse::Event;
 
-use crate::observe::Watching;
-
-/// How often something is said where there is nothing to say, so that whatever lies in between keeps the connection.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
+use crate::observe::{Look, Watched, Watching};
 
 /// The stream; it ends when the dashboard stops. A 503 where as many watch as may.
 pub(crate) fn reply(watching: &Watching) -> Result<Response, Problem> {
     let watcher = watching.watch()?;
-    let events = stream::unfold(watcher, |mut watcher| async move {
-        let line = watcher.next().await?.line;
-        let event = Event::default().event("snapshot").data(&*line);
-        Some((Ok::<_, Infallible>(event), watcher))
+    let told = stream::unfold(watcher, |mut watcher| async move {
+        let events = events(watcher.next().await?);
+        Some((stream::iter(events.map(Ok::<_, Infallible>)), watcher))
     });
-    let kept_alive = keep_alive().interval(KEEP_ALIVE).stream(events);
-    let mut response = warp::sse::reply(kept_alive).into_response();
+    let mut response = warp::sse::reply(told.flatten()).into_response();
     response
         .headers_mut()
         .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
+}
+
+fn events(watched: Watched) -> impl Iterator<Item = Event> {
+    let snapshot = |look: Look| Event::default().event("snapshot").data(&*look.line);
+    let (first, second) = match watched {
+        Watched::First(look, history) => {
+            let history = Event::default().event("history").data(history);
+            (history, Some(snapshot(look)))
+        }
+        Watched::Changed(look) => (snapshot(look), None),
+        Watched::Same(at) => {
+            let tick = format!(r#"{{"at":{at}}}"#);
+            (Event::default().event("tick").data(tick), None)
+        }
+    };
+    std::iter::once(first).chain(second)
 }

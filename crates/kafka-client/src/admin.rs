@@ -13,6 +13,7 @@ mod groups;
 mod lag;
 mod offsets;
 mod records;
+mod resets;
 mod topics;
 
 use std::time::Duration;
@@ -25,6 +26,7 @@ pub use group_offsets::CommittedOffset;
 pub use groups::{GroupDescription, GroupListing, GroupMember};
 pub use lag::LagRow;
 pub use offsets::{ListedOffset, OffsetAt};
+pub use resets::{OffsetsReset, PlannedOffset, ResetError, ResetTo};
 pub use topics::{Ensured, NewTopic, TopicListing};
 
 use crate::client::Client;

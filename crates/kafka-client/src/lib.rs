@@ -94,8 +94,8 @@ pub mod trace;
 
 pub use admin::{
     Admin, ClusterDescription, CommittedOffset, ConfigEntry, ConfigOp, ConfigResource, Ensured,
-    GroupDescription, GroupListing, GroupMember, LagRow, ListedOffset, NewTopic, OffsetAt, PerItem,
-    TopicListing,
+    GroupDescription, GroupListing, GroupMember, LagRow, ListedOffset, NewTopic, OffsetAt,
+    OffsetsReset, PerItem, PlannedOffset, ResetError, ResetTo, TopicListing,
 };
 pub use client::Client;
 pub use cluster::{BrokerAddress, Metadata, PartitionMetadata, TopicMetadata};

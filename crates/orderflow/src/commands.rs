@@ -6,6 +6,7 @@ mod everything;
 mod healthcheck;
 mod kafka;
 mod load;
+mod offsets;
 mod progress;
 mod reset;
 mod serve;
@@ -39,7 +40,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, ShopError> {
         Some(Command::Serve(serve)) => serve::run(serve).await?,
         Some(Command::Broker { listen }) => kafka::broker(listen).await?,
         Some(Command::Offsets { group, kafka }) => {
-            kafka::offsets(&kafka, group.as_deref()).await?;
+            offsets::run(&kafka, group.as_deref()).await?;
         }
         Some(Command::Topics {
             create,

@@ -133,6 +133,7 @@ fn load(
     deeds.load.set(rate);
     Ok(done(match rate {
         0 => "places no more orders".to_owned(),
+        1 => "places 1 order a second from now on".to_owned(),
         rate => format!("places {rate} orders a second from now on"),
     }))
 }

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures_util::{StreamExt, stream};
 use kafka_client::{
-    Admin, ClientError, ClusterDescription, GroupDescription, OffsetAt, TopicMetadata,
-    TopicPartition,
+    Admin, ClientError, ClusterDescription, GroupDescription, GroupListing, OffsetAt,
+    TopicMetadata, TopicPartition,
 };
 
 use super::{MOST_READERS, PATIENCE, topics};
+use crate::commits::{Committed, committed, consumer_groups, of_each};
 use crate::snapshot::Broker;
 use crate::tail::Extent;
 
@@ -17,10 +17,8 @@ use crate::tail::Extent;
 const MOST_TOPICS: usize = 200;
 /// The most partitions of all of them.
 const MOST_PARTITIONS: usize = 1_000;
-/// The most groups that are told.
-const MOST_GROUPS: usize = 100;
-/// Groups that are asked for at the same time.
-const GROUPS_AT_ONCE: usize = 16;
+/// What is noted of a group of KIP-848, which DescribeGroups does not know.
+const UNTOLD: &str = "members are not told (KIP-848)";
 
 /// What is known of the cluster; while it is away, what was known before.
 #[derive(Debug, Default)]
@@ -48,14 +46,17 @@ pub(super) struct PartitionSeen {
     pub(super) partition: i32,
     pub(super) leader: Option<i32>,
     pub(super) start: i64,
-    pub(super) end: i64,
+    /// None as long as nobody has told.
+    pub(super) end: Option<i64>,
 }
 
 /// A group, and what it has committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct GroupSeen {
     pub(super) description: GroupDescription,
-    pub(super) committed: BTreeMap<TopicPartition, i64>,
+    pub(super) committed: Committed,
+    /// What is missing here, and why.
+    pub(super) note: Option<String>,
 }
 
 /// Some of what there is, and how much more there would be.
@@ -123,25 +124,21 @@ impl Seen {
     pub(super) fn extents(&self) -> Vec<Extent> {
         let all = self.topics.iter().flat_map(|topic| {
             let extent = |found: &PartitionSeen| topic.extent(found);
-            topic.partitions.iter().map(extent)
+            topic.partitions.iter().filter_map(extent)
         });
         all.take(MOST_READERS).collect()
     }
 }
 
 impl TopicSeen {
-    pub(super) fn extent(&self, of: &PartitionSeen) -> Extent {
-        Extent {
+    /// None where its end is not known.
+    pub(super) fn extent(&self, of: &PartitionSeen) -> Option<Extent> {
+        Some(Extent {
             place: TopicPartition::new(Arc::clone(&self.name), of.partition),
             topic_id: self.id,
             start: of.start,
-            end: of.end,
-        }
-    }
-
-    /// How many records were ever written, as far as the offsets tell.
-    pub(super) fn written(&self) -> i64 {
-        self.partitions.iter().map(|found| found.end).sum()
+            end: of.end?,
+        })
     }
 }
 
@@ -150,7 +147,7 @@ pub(super) async fn look(admin: &Admin, before: &Seen) -> Looked {
     let (cluster, topics, groups) = tokio::join!(
         bounded(admin.describe_cluster()),
         bounded(look_at_topics(admin, before)),
-        bounded(look_at_groups(admin)),
+        bounded(look_at_groups(admin, before)),
     );
     Looked {
         cluster,
@@ -233,11 +230,13 @@ fn with_ends(
         let known = before.partition(&place);
         let start = starts.get(&place).copied();
         let end = ends.get(&place).copied();
+        let end = end.or(known.and_then(|it| it.end));
+        let start = start.or(known.map(|it| it.start)).or(end);
         PartitionSeen {
             partition: described.partition,
             leader: described.leader,
-            start: start.or(known.map(|it| it.start)).unwrap_or_default(),
-            end: end.or(known.map(|it| it.end)).unwrap_or_default(),
+            start: start.unwrap_or_default(),
+            end,
         }
     });
     TopicSeen {
@@ -247,36 +246,113 @@ fn with_ends(
     }
 }
 
-async fn look_at_groups(admin: &Admin) -> Result<Cut<GroupSeen>, ClientError> {
-    let listed = admin.list_groups().await?;
-    let there = listed.len();
-    let names = listed
-        .into_iter()
-        .filter(|group| ["consumer", ""].contains(&group.protocol_type.as_str()))
-        .map(|group| group.group)
-        .take(MOST_GROUPS);
-    let asked = stream::iter(names.map(|group| look_at_group(admin.clone(), group)));
-    let items: Vec<Option<GroupSeen>> = asked.buffered(GROUPS_AT_ONCE).collect().await;
+async fn look_at_groups(admin: &Admin, before: &Seen) -> Result<Cut<GroupSeen>, ClientError> {
+    let (listed, there) = consumer_groups(admin).await?;
+    let items = of_each(listed, |listing| async move {
+        let (described, committed) = tokio::join!(
+            admin.describe_listed(&listing),
+            committed(admin, &listing.group)
+        );
+        let mut known = before.groups.iter();
+        let before = known.find(|known| known.description.group == listing.group);
+        group_seen(listing, described, committed, before)
+    });
+    let items = items.await;
     let told = items.len();
-    let note = (there > MOST_GROUPS).then(|| format!("only {told} of {there} groups are shown"));
-    Ok(Cut {
-        items: items.into_iter().flatten().collect(),
-        note,
-    })
+    let note = (told < there).then(|| format!("only {told} of {there} groups are shown"));
+    Ok(Cut { items, note })
 }
 
-/// None for a group that is gone, or whose coordinator does not tell.
-async fn look_at_group(admin: Admin, group: String) -> Option<GroupSeen> {
-    let names = [group.as_str()];
-    let (described, committed) =
-        tokio::join!(admin.describe_groups(&names), admin.group_offsets(&group));
-    let (_, description) = described.into_iter().next()?;
-    let committed = committed.ok()?;
-    Some(GroupSeen {
-        description: description.ok()?,
+/// A group as far as its coordinator tells; what it does not tell is as it was `before`.
+fn group_seen(
+    listing: GroupListing,
+    described: Result<GroupDescription, ClientError>,
+    committed: Result<Committed, ClientError>,
+    before: Option<&GroupSeen>,
+) -> GroupSeen {
+    let error = described.as_ref().err().or(committed.as_ref().err());
+    let unasked = error.map(|error| format!("it could not be asked: {error}"));
+    let description = described.unwrap_or_else(|_| match before {
+        Some(before) => before.description.clone(),
+        None => GroupDescription {
+            group: listing.group,
+            state: listing.state,
+            protocol_type: listing.protocol_type,
+            protocol: String::new(),
+            members: Vec::new(),
+            members_told: false,
+        },
+    });
+    let untold = (!description.members_told).then(|| UNTOLD.to_owned());
+    GroupSeen {
+        note: unasked.or(untold),
+        description,
         committed: committed
-            .into_iter()
-            .map(|(place, committed)| (place, committed.offset))
-            .collect(),
-    })
+            .unwrap_or_else(|_| before.map(|it| it.committed.clone()).unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kafka_client::ResponseError;
+
+    use super::*;
+
+    fn listing(state: &str) -> GroupListing {
+        GroupListing {
+            group: "g".to_owned(),
+            protocol_type: "consumer".to_owned(),
+            state: state.to_owned(),
+        }
+    }
+
+    fn description(state: &str, members_told: bool) -> GroupDescription {
+        GroupDescription {
+            group: "g".to_owned(),
+            state: state.to_owned(),
+            protocol_type: "consumer".to_owned(),
+            protocol: "range".to_owned(),
+            members: Vec::new(),
+            members_told,
+        }
+    }
+
+    fn failed() -> ClientError {
+        ClientError::Broker {
+            api: "OffsetFetch",
+            subject: "g".to_owned(),
+            code: ResponseError::CoordinatorNotAvailable,
+            message: None,
+        }
+    }
+
+    #[test]
+    fn a_group_that_cannot_be_asked_is_as_it_was_seen_last() {
+        let committed = Committed::from([(TopicPartition::new("t", 0), 3)]);
+        let seen = group_seen(
+            listing("Stable"),
+            Ok(description("Stable", true)),
+            Ok(committed.clone()),
+            None,
+        );
+        assert_eq!(seen.note, None);
+        let described = Ok(description("Empty", true));
+        let half = group_seen(listing("Empty"), described, Err(failed()), Some(&seen));
+        assert_eq!(half.description.state, "Empty");
+        assert_eq!(half.committed, committed);
+        let none = group_seen(listing("Empty"), Err(failed()), Err(failed()), Some(&seen));
+        assert_eq!(none.description, seen.description);
+        for seen in [half, none] {
+            let note = seen.note.unwrap();
+            assert!(note.starts_with("it could not be asked: "), "{note}");
+        }
+    }
+
+    #[test]
+    fn a_group_whose_members_are_hidden_says_so() {
+        let described = Ok(description("Stable", false));
+        let seen = group_seen(listing("Stable"), described, Ok(Committed::new()), None);
+        assert_eq!(seen.description.state, "Stable");
+        assert_eq!(seen.note.as_deref(), Some(UNTOLD));
+    }
 }

@@ -6,7 +6,7 @@ use kafka_client::TopicPartition;
 
 use super::cluster::{GroupSeen, PartitionSeen, Seen};
 use super::instances::MemberSeen;
-use crate::snapshot::{Group, GroupOffset, Member, Place};
+use crate::snapshot::{self, Group, GroupOffset, Member};
 
 /// The most members that are told of a group.
 const MOST_MEMBERS: usize = 200;
@@ -31,7 +31,8 @@ fn one(group: &GroupSeen, seen: &Seen, known: &[MemberSeen]) -> Group {
         .iter()
         .map(|member| {
             let known = of_id(&member.member_id);
-            let mut partitions: Vec<Place> = member.assignment.iter().map(place).collect();
+            let mut partitions: Vec<snapshot::TopicPartition> =
+                member.assignment.iter().map(place).collect();
             partitions.sort();
             Member {
                 member_id: member.member_id.clone(),
@@ -56,20 +57,22 @@ fn one(group: &GroupSeen, seen: &Seen, known: &[MemberSeen]) -> Group {
         .iter()
         .filter_map(|member| of_id(&member.member_id)?.generation)
         .max();
-    let offsets = offsets(group, seen, &known);
+    let (offsets, lag) = offsets(group, seen, &known);
     Group {
         group: description.group.clone(),
         state: description.state.clone(),
+        note: group.note.clone(),
         protocol: description.protocol.clone(),
         generation,
-        lag: offsets.iter().map(|row| row.lag).sum(),
+        lag,
         members,
         offsets,
     }
 }
 
-/// A row for each partition that the group has committed, or that a member holds.
-fn offsets(group: &GroupSeen, seen: &Seen, known: &[&MemberSeen]) -> Vec<GroupOffset> {
+/// A row for each partition that the group has committed, or that a member holds; and the lag of all of them, also of those that are too
+/// many to be told.
+fn offsets(group: &GroupSeen, seen: &Seen, known: &[&MemberSeen]) -> (Vec<GroupOffset>, i64) {
     let readers: BTreeMap<&TopicPartition, &str> = group
         .description
         .members
@@ -84,35 +87,46 @@ fn offsets(group: &GroupSeen, seen: &Seen, known: &[&MemberSeen]) -> Vec<GroupOf
         .keys()
         .chain(readers.keys().copied())
         .collect();
-    // Of a topic that is gone, or left out, nothing is known.
-    let there = places
-        .into_iter()
-        .filter_map(|place| Some((place, seen.partition(place)?)));
-    let rows = there.take(MOST_OFFSETS).map(|(place, extent)| {
+    let (mut rows, mut all) = (Vec::new(), 0);
+    for place in places {
+        // Of a topic that is gone, or left out, nothing is known.
+        let Some(extent) = seen.partition(place) else {
+            continue;
+        };
         let committed = group.committed.get(place).copied();
-        let held = known.iter().find_map(|member| member.held.get(place));
-        GroupOffset {
+        let lag = lag(committed, extent);
+        all += lag;
+        if rows.len() == MOST_OFFSETS {
+            continue;
+        }
+        let reader = readers.get(place).copied();
+        // Another instance may think that it still holds what it has lost.
+        let held = known
+            .iter()
+            .find(|member| reader == Some(member.member_id.as_str()))
+            .and_then(|member| member.held.get(place));
+        rows.push(GroupOffset {
             topic: place.topic.to_string(),
             partition: place.partition,
             committed,
             position: held.and_then(|held| held.position),
-            end: extent.end,
-            lag: lag(committed, extent),
+            end: extent.end.unwrap_or(extent.start),
+            lag,
             paused: held.is_some_and(|held| held.paused),
-            member: readers.get(place).map(|member| (*member).to_owned()),
-        }
-    });
-    rows.collect()
+            member: reader.map(str::to_owned),
+        });
+    }
+    (rows, all)
 }
 
-/// Without a commit, everything that is there.
+/// Without a commit, everything that is there; 0 where nobody tells how much that is.
 fn lag(committed: Option<i64>, extent: &PartitionSeen) -> i64 {
     let from = committed.unwrap_or(extent.start).max(extent.start);
-    (extent.end - from).max(0)
+    extent.end.map_or(0, |end| (end - from).max(0))
 }
 
-fn place(of: &TopicPartition) -> Place {
-    Place {
+fn place(of: &TopicPartition) -> snapshot::TopicPartition {
+    snapshot::TopicPartition {
         topic: of.topic.to_string(),
         partition: of.partition,
     }
@@ -140,7 +154,7 @@ mod tests {
             partition,
             leader: Some(1),
             start: 2,
-            end,
+            end: Some(end),
         };
         Seen {
             topics: vec![TopicSeen {
@@ -155,7 +169,9 @@ mod tests {
                     protocol_type: "consumer".to_owned(),
                     protocol: "range".to_owned(),
                     members: vec![member("b", 1), member("a", 0)],
+                    members_told: true,
                 },
+                note: None,
                 committed: BTreeMap::from([
                     (TopicPartition::new("t", 0), 6),
                     (TopicPartition::new("t", 2), 0),
@@ -172,14 +188,20 @@ mod tests {
             position: Some(8),
             paused: true,
         };
-        let members = [MemberSeen {
-            instance: "g-1".to_owned(),
+        let member = |instance: &str, member_id: &str, held| MemberSeen {
+            instance: instance.to_owned(),
             group: "g".to_owned(),
-            member_id: "a".to_owned(),
+            member_id: member_id.to_owned(),
             phase: "stable".to_owned(),
             generation: Some(4),
             held: BTreeMap::from([(TopicPartition::new("t", 0), held)]),
-        }];
+        };
+        // The first has not heard yet that another one reads the partition now.
+        let stale = Held {
+            position: Some(3),
+            paused: false,
+        };
+        let members = [member("g-0", "gone", stale), member("g-1", "a", held)];
         let groups = told(&seen(), &members);
         let group = &groups[0];
         assert_eq!(group.generation, Some(4));
@@ -212,6 +234,26 @@ mod tests {
         let held: Vec<usize> = members.iter().map(|it| it.partitions.len()).collect();
         assert_eq!(members.len(), MOST_MEMBERS);
         assert_eq!(held[..3], [MOST_OFFSETS - 1, 1, 0]);
+    }
+
+    #[test]
+    fn the_lag_is_that_of_all_partitions_also_of_those_that_are_not_told() {
+        let mut seen = seen();
+        let partitions = (0..MOST_OFFSETS as i32 + 10).map(|partition| PartitionSeen {
+            partition,
+            leader: Some(1),
+            start: 0,
+            end: (partition > 0).then_some(1),
+        });
+        seen.topics[0].partitions = partitions.collect();
+        seen.groups[0].description.members.clear();
+        let all = seen.topics[0].partitions.iter();
+        let all = all.map(|found| (TopicPartition::new("t", found.partition), 0));
+        seen.groups[0].committed = all.collect();
+        let groups = told(&seen, &[]);
+        assert_eq!(groups[0].offsets.len(), MOST_OFFSETS);
+        // The end of one is not known.
+        assert_eq!(groups[0].lag, MOST_OFFSETS as i64 + 9);
     }
 
     #[test]

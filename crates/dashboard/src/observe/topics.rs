@@ -5,11 +5,11 @@ use contracts::names;
 use super::cluster::TopicSeen;
 use super::is_of_pipeline;
 use super::rates::Rates;
-use crate::snapshot::{DeadLetters, Group, Partition, Topic, TopicKind};
+use crate::snapshot::{DeadLetters, Group, Partition, Tail, Topic, TopicKind};
 use crate::tail::Tails;
 
 /// How the name of a topic of dead letters ends.
-const SUFFIX: &str = ".dlq";
+pub(crate) const SUFFIX: &str = ".dlq";
 
 /// What a topic is for.
 pub(super) fn kind(topic: &str) -> TopicKind {
@@ -40,9 +40,11 @@ pub(super) fn told(topics: &[TopicSeen], rates: &Rates, tails: &Tails) -> Vec<To
             .map(|found| Partition {
                 partition: found.partition,
                 start: found.start,
-                end: found.end,
+                end: found.end.unwrap_or(found.start),
                 leader: found.leader,
-                tail: tails.tail(&topic.extent(found)),
+                tail: topic
+                    .extent(found)
+                    .map_or_else(Tail::default, |extent| tails.tail(&extent)),
             })
             .collect(),
     });
@@ -56,7 +58,7 @@ pub(super) fn dead_letters(topics: &[TopicSeen], groups: &[Group]) -> Vec<DeadLe
         let count: i64 = topic
             .partitions
             .iter()
-            .map(|found| (found.end - found.start).max(0))
+            .map(|found| (found.end.unwrap_or(found.start) - found.start).max(0))
             .sum();
         (count > 0).then(|| DeadLetters {
             topic: topic.name.to_string(),
@@ -110,10 +112,17 @@ mod tests {
     }
 
     #[test]
+    fn the_topics_of_dead_letters_are_those_that_the_services_make() {
+        let made = service_kit::dead_letters::DeadLetters::topic("order_placed", "payment-service");
+        assert_eq!(kind(&made), TopicKind::DeadLetters);
+    }
+
+    #[test]
     fn the_group_of_dead_letters_is_one_that_is_there_or_stands_behind_the_last_dot() {
         let group = |group: &str| Group {
             group: group.to_owned(),
             state: String::new(),
+            note: None,
             protocol: String::new(),
             generation: None,
             lag: 0,

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use contracts::names::{ORDER_PLACED, PAYMENT_SERVICE};
+use contracts::names::{ORDER_CANCELLED, ORDER_PLACED, PAYMENT_SERVICE};
+use kafka_broker::{ApiKey, Fault, FaultAction};
 use kafka_client::{
-    Client, ConsumerGroup, GroupConfig, GroupEvent, OffsetReset, PartitionConsumer,
+    Client, ConsumerGroup, GroupConfig, GroupEvent, OffsetReset, PartitionConsumer, ResponseError,
+    TopicPartition,
 };
 use serde_json::{Value, json};
 
@@ -93,6 +95,8 @@ async fn members_are_the_instances_that_say_so_and_a_leave_is_a_rebalance() {
     assert_eq!(rebalance["moves"].as_array().unwrap().len(), 3);
     assert_eq!(rebalance["moves"][0]["from"], instance);
     assert_eq!(rebalance["moves"][0]["to"], Value::Null);
+    // Nobody is left who could tell a generation, and the played instance does not tell how it is.
+    assert_eq!(rebalance["reason"], "gone");
     bed.stop().await;
 }
 
@@ -184,5 +188,125 @@ async fn a_partition_is_paused_by_the_instance_that_reads_it() {
     bed.played.answer(&refused, 409, problem.clone());
     let answer = bed.post(&path(0, "pause"), &nothing).await;
     assert_eq!((answer.status, answer.json()), (409, problem));
+    bed.stop().await;
+}
+
+/// Commits of a group without members.
+async fn commit(bed: &Bed, group: &str, offsets: &[(&str, i32, i64)]) {
+    let offsets: Vec<_> = offsets
+        .iter()
+        .map(|(topic, partition, offset)| (TopicPartition::new(*topic, *partition), *offset))
+        .collect();
+    let admin = bed.client.admin();
+    let set = within("committing", admin.alter_group_offsets(group, &offsets));
+    for (_, outcome) in set.await.unwrap() {
+        outcome.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_reset_of_a_mistyped_group_makes_none() {
+    let bed = Bed::start().await;
+    commit(&bed, "billing", &[(ORDER_PLACED, 0, 0)]).await;
+    let body = json!({"to": "earliest", "topic": ORDER_PLACED});
+    let answer = bed.post("/api/groups/biling/reset", &body).await;
+    assert_eq!(answer.status, 404, "{answer:?}");
+    let listed = bed.client.admin().list_groups().await.unwrap();
+    let names: Vec<&str> = listed.iter().map(|it| it.group.as_str()).collect();
+    assert_eq!(names, ["billing"]);
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn a_reset_of_all_topics_sets_each_of_their_partitions_and_leaves_out_topics_that_are_gone() {
+    let bed = Bed::start().await;
+    bed.broker.create_topic("gone", 1).unwrap();
+    for partition in 0..3 {
+        bed.write(ORDER_PLACED, partition, "key", b"{}").await;
+    }
+    commit(&bed, "g", &[(ORDER_PLACED, 0, 0), ("gone", 0, 0)]).await;
+    assert!(bed.broker.delete_topic("gone"));
+    let answer = bed
+        .post("/api/groups/g/reset", &json!({"to": "latest"}))
+        .await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let done = answer.json()["done"].as_str().unwrap().to_owned();
+    assert_eq!(done, "set the offsets of g in 3 partitions of order_placed");
+    let committed =
+        [0, 1, 2].map(|partition| bed.broker.inspect().committed("g", ORDER_PLACED, partition));
+    assert_eq!(committed, [Some(1); 3]);
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn a_reset_that_fails_halfway_says_how_much_was_set() {
+    let bed = Bed::start().await;
+    commit(&bed, "g", &[(ORDER_PLACED, 0, 0)]).await;
+    let refusal = FaultAction::Answer(ResponseError::TopicAuthorizationFailed);
+    let fault = Fault::new(refusal).on(ApiKey::OffsetCommit);
+    let fault = fault.topic(ORDER_PLACED).partition(1);
+    bed.broker.faults().inject(fault);
+    let body = json!({"to": "earliest"});
+    let answer = bed.post("/api/groups/g/reset", &body).await;
+    assert_eq!(answer.status, 502, "{answer:?}");
+    assert!(!answer.head.contains("retry-after"), "{answer:?}");
+    let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+    let expected = "2 of 3 offsets of group g were set; that of order_placed-1 was not";
+    assert!(detail.starts_with(expected), "{detail}");
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn a_group_whose_members_are_not_told_is_live_and_is_not_reset() {
+    let bed = Bed::start().await;
+    let reader = join(&bed.client, 3).await;
+    // What Kafka says of a group of KIP-848, by versions of DescribeGroups that know how to.
+    let unknown = FaultAction::Answer(ResponseError::GroupIdNotFound);
+    let hidden = bed
+        .broker
+        .faults()
+        .inject(Fault::new(unknown).on(ApiKey::DescribeGroups));
+    let mut stream = bed.watch().await;
+    let is_there = |it: &Value| !group(it, PAYMENT_SERVICE).is_null();
+    let told = stream.until("the group", is_there).await;
+    let told = group(&told, PAYMENT_SERVICE);
+    assert_eq!(told["state"], "Stable");
+    assert_eq!(told["note"], "members are not told (KIP-848)");
+    let path = format!("/api/groups/{PAYMENT_SERVICE}/reset");
+    let body = json!({"to": "earliest", "topic": ORDER_PLACED});
+    let answer = bed.post(&path, &body).await;
+    assert_eq!(answer.status, 409, "{answer:?}");
+    reader.leave().await;
+    // Without members there is nothing that is not told.
+    let empty = |it: &Value| group(it, PAYMENT_SERVICE)["state"] == "Empty";
+    let told = stream.until("the group without members", empty).await;
+    assert_eq!(group(&told, PAYMENT_SERVICE)["note"], Value::Null);
+    let answer = bed.post(&path, &body).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    hidden.remove();
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn a_group_that_cannot_be_asked_stays_as_it_was_seen() {
+    let bed = Bed::start().await;
+    bed.write(ORDER_CANCELLED, 0, "key", b"{}").await;
+    commit(&bed, "g", &[(ORDER_CANCELLED, 0, 0)]).await;
+    let mut stream = bed.watch().await;
+    let lag = |it: &Value| group(it, "g")["lag"].as_i64();
+    let before = stream.until("the group", |it| lag(it) == Some(1)).await;
+    assert_eq!(group(&before, "g")["note"], Value::Null);
+    let away = FaultAction::Answer(ResponseError::GroupAuthorizationFailed);
+    let fault = Fault::new(away).on(ApiKey::OffsetFetch).group("g");
+    let fault = bed.broker.faults().inject(fault);
+    let noted = |it: &Value| !group(it, "g")["note"].is_null();
+    let told = stream.until("the note", noted).await;
+    assert_eq!(lag(&told), Some(1));
+    let note = group(&told, "g")["note"].as_str().unwrap();
+    assert!(note.starts_with("it could not be asked: "), "{note}");
+    fault.remove();
+    stream
+        .until("no note", |it| lag(it) == Some(1) && !noted(it))
+        .await;
     bed.stop().await;
 }

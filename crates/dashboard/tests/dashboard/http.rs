@@ -81,20 +81,45 @@ impl Stream {
         within("opening the stream", opening).await
     }
 
-    /// The next snapshot; none at the end of the stream.
-    pub(crate) async fn next(&mut self) -> Option<Value> {
+    /// The next event, its name and its data; none at the end of the stream.
+    pub(crate) async fn event(&mut self) -> Option<(String, Value)> {
         let reading = async {
+            let mut name = String::new();
             loop {
                 let mut line = String::new();
                 if self.lines.read_line(&mut line).await.unwrap_or(0) == 0 {
                     return None;
                 }
-                if let Some(data) = line.strip_prefix("data:") {
-                    return Some(serde_json::from_str(data).unwrap());
+                if let Some(event) = line.strip_prefix("event:") {
+                    name = event.trim().to_owned();
+                } else if let Some(data) = line.strip_prefix("data:") {
+                    return Some((name, serde_json::from_str(data).unwrap()));
+                }
+            }
+        };
+        within("the next event", reading).await
+    }
+
+    /// The next snapshot; none at the end of the stream.
+    pub(crate) async fn next(&mut self) -> Option<Value> {
+        let reading = async {
+            loop {
+                let (name, data) = self.event().await?;
+                if name == "snapshot" {
+                    return Some(data);
                 }
             }
         };
         within("the next snapshot", reading).await
+    }
+
+    /// Waits until it was looked some more for about a second: until a tick, or two snapshots.
+    pub(crate) async fn second(&mut self) {
+        let mut snapshots = 0;
+        while snapshots < 2 {
+            let (name, _) = self.event().await.expect("the stream goes on");
+            snapshots += if name == "tick" { 2 } else { 1 };
+        }
     }
 
     /// The first snapshot that is so.

@@ -11,6 +11,7 @@ mod bed;
 mod groups;
 mod guarded;
 mod http;
+mod journeys;
 mod played;
 mod reading;
 mod watching;

@@ -1,11 +1,10 @@
-//! Records, journeys, lists and the page itself.
+//! Records, lists and the page itself.
 
-use contracts::Timestamp;
-use contracts::names::{ORDER_PLACED, PAYMENT_PROCESSED, SHIPMENT_PROCESSED};
-use kafka_client::{TopicPartition, partition_for_key};
+use contracts::names::ORDER_PLACED;
+use kafka_client::TopicPartition;
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, within};
+use crate::bed::Bed;
 
 const ORDER: &str = "019ab3c4-0000-7000-8000-0123456789ab";
 
@@ -93,75 +92,6 @@ async fn what_is_not_there_or_not_understood_is_told() {
     assert_eq!(bed.get("/api/orders/no-id").await.status, 404);
     assert_eq!(bed.get("/api/load").await.status, 405);
     bed.stop().await;
-}
-
-#[tokio::test]
-async fn a_journey_has_the_events_of_all_topics_and_how_far_their_readers_are() {
-    let bed = Bed::start().await;
-    let created = Timestamp::from_millis(now());
-    let order = json!({"order_id": ORDER, "created_at": created, "total_amount": 59.98});
-    bed.played
-        .answer(&format!("GET /orders/{ORDER}"), 200, order.clone());
-    let at = partition_for_key(ORDER.as_bytes(), 3);
-    for (topic, status) in [
-        (ORDER_PLACED, "PENDING"),
-        (PAYMENT_PROCESSED, "COMPLETED"),
-        (SHIPMENT_PROCESSED, "SHIPPED"),
-    ] {
-        bed.write(topic, at, "another order", b"{}").await;
-        let value = json!({"order_id": ORDER, "status": status}).to_string();
-        bed.write(topic, at, ORDER, value.as_bytes()).await;
-    }
-    let committed = [(TopicPartition::new(ORDER_PLACED, at), 2)];
-    let admin = bed.client.admin();
-    let set = within(
-        "committing",
-        admin.alter_group_offsets("payment-service", &committed),
-    );
-    assert!(set.await.unwrap()[0].1.is_ok());
-
-    let answer = bed.get(&format!("/api/orders/{ORDER}")).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
-    let journey = answer.json();
-    assert_eq!(journey["order"], order);
-    assert_eq!(journey["complete"], true);
-    let events: Vec<_> = journey["events"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|it| {
-            (
-                it["topic"].as_str().unwrap(),
-                it["offset"].as_i64().unwrap(),
-                it["status"].as_str().unwrap(),
-            )
-        })
-        .collect();
-    assert_eq!(
-        events,
-        [
-            (ORDER_PLACED, 1, "PENDING"),
-            (PAYMENT_PROCESSED, 1, "COMPLETED"),
-            (SHIPMENT_PROCESSED, 1, "SHIPPED"),
-        ]
-    );
-    let placed = &journey["events"][0];
-    assert_eq!(
-        (&placed["type"], &placed["event_id"]),
-        (&json!(ORDER_PLACED), &json!("an-event"))
-    );
-    let stands = json!([{"group": "payment-service", "committed": 2}]);
-    assert_eq!(placed["group_offsets"], stands);
-    assert_eq!(journey["events"][1]["group_offsets"], json!([]));
-    let unknown = "019ab3c4-0000-7000-8000-000000000000";
-    assert_eq!(bed.get(&format!("/api/orders/{unknown}")).await.status, 404);
-    bed.stop().await;
-}
-
-/// Now, in milliseconds since 1970.
-fn now() -> i64 {
-    use service_kit::clock::{Clock, SystemClock};
-    SystemClock.now().millis()
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use kafka_broker::BrokerConfig;
 use kafka_client::TopicPartition;
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, partition, until, within};
+use crate::bed::{Bed, group, partition, until, within};
 use crate::http::Stream;
 
 /// The most who may watch.
@@ -45,6 +45,65 @@ async fn the_stream_sends_a_snapshot_and_another_when_a_record_is_written() {
         (&record[0], &record[1]),
         (&json!("456789ab"), &json!(ORDER_PLACED))
     );
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn while_nothing_happens_the_stream_says_that_it_is_still_looked() {
+    let bed = Bed::start().await;
+    let mut stream = bed.watch().await;
+    let first = stream.next().await.unwrap();
+    let mut before = first["at"].as_i64().unwrap();
+    let mut ticks = 0;
+    within("ticks", async {
+        while ticks < 3 {
+            let (name, data) = stream.event().await.unwrap();
+            let at = data["at"].as_i64().unwrap();
+            assert!(at >= before, "{name} {data}");
+            before = at;
+            ticks += usize::from(name == "tick");
+            if name == "tick" {
+                assert_eq!(data, json!({ "at": at }));
+            }
+        }
+    })
+    .await;
+    assert!(before > first["at"].as_i64().unwrap(), "time goes on");
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_comes_later_is_told_how_far_groups_were_behind_until_then() {
+    let bed = Bed::start().await;
+    for n in 0..3 {
+        bed.write(ORDER_PLACED, 0, &format!("key-{n}"), b"{}").await;
+    }
+    let committed = [(TopicPartition::new(ORDER_PLACED, 0), 1)];
+    let admin = bed.client.admin();
+    let set = admin.alter_group_offsets("g", &committed);
+    within("committing", set).await.unwrap();
+    let mut early = bed.watch().await;
+    let lag = |it: &Value| group(it, "g")["lag"].as_i64();
+    early.until("the lag", |it| lag(it) == Some(2)).await;
+    // So that it has been looked for a while.
+    within("two ticks", async {
+        for _ in 0..2 {
+            while early.event().await.unwrap().0 != "tick" {}
+        }
+    })
+    .await;
+    let mut late = bed.watch().await;
+    let (name, history) = late.event().await.unwrap();
+    assert_eq!(
+        (name.as_str(), &history["step_ms"]),
+        ("history", &json!(1000))
+    );
+    let seen = history["lag"]["g"].as_array().unwrap();
+    assert!(seen.len() >= 2, "{history}");
+    assert_eq!(seen.last(), Some(&json!(2)));
+    let (name, snapshot) = late.event().await.unwrap();
+    assert_eq!(name, "snapshot");
+    assert!(history["at"].as_i64() <= snapshot["at"].as_i64());
     bed.stop().await;
 }
 
@@ -165,8 +224,7 @@ async fn at_most_64_watch_and_a_place_that_is_left_is_free() {
     assert_eq!(Stream::open(bed.address).await.status, 503);
     drop(streams.pop());
     until("a free place", || async {
-        // Whoever left is missed when the next snapshot is sent.
-        bed.write(ORDER_PLACED, 0, "key", b"{}").await;
+        // Whoever left is missed when the next event is sent.
         Stream::open(bed.address).await.status == 200
     })
     .await;

@@ -15,6 +15,9 @@ use crate::topic_partition::TopicPartition;
 /// The protocol type of consumer groups.
 const CONSUMERS: &str = "consumer";
 
+/// The state of a group that is not there.
+const DEAD: &str = "Dead";
+
 /// A group in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupListing {
@@ -24,6 +27,25 @@ pub struct GroupListing {
     pub protocol_type: String,
     /// Its state (`Stable`, `Empty`, …); empty where the broker does not tell.
     pub state: String,
+}
+
+impl GroupListing {
+    /// The group as far as the list tells.
+    fn alone(&self) -> GroupDescription {
+        let state = if self.state.is_empty() {
+            DEAD
+        } else {
+            &self.state
+        };
+        GroupDescription {
+            group: self.group.clone(),
+            state: state.to_owned(),
+            protocol_type: self.protocol_type.clone(),
+            protocol: String::new(),
+            members: Vec::new(),
+            members_told: [DEAD, "Empty"].contains(&state),
+        }
+    }
 }
 
 /// A group, its members and what they hold.
@@ -39,6 +61,9 @@ pub struct GroupDescription {
     pub protocol: String,
     /// Its members.
     pub members: Vec<GroupMember>,
+    /// Whether `members` are all that there are. A live group of KIP-848 has members that DescribeGroups (up to version 5, which is what
+    /// is asked) does not know; only [`describe_listed`](Admin::describe_listed) notices.
+    pub members_told: bool,
 }
 
 /// A member of a group.
@@ -101,6 +126,33 @@ impl Admin {
         join_all(asked).await
     }
 
+    /// Describes a group of the [list](Self::list_groups). DescribeGroups takes a live group of KIP-848 for `Dead`; the state is then that of
+    /// the list, and `members_told` is false unless the list calls it `Empty` or `Dead`, or has no states.
+    ///
+    /// # Errors
+    ///
+    /// When its coordinator does not tell.
+    pub async fn describe_listed(
+        &self,
+        listing: &GroupListing,
+    ) -> Result<GroupDescription, ClientError> {
+        let described = self.describe_groups(&[&listing.group]).await;
+        let described = match described.into_iter().next() {
+            Some((_, described)) => described,
+            None => Err(unanswered("DescribeGroups", &*listing.group)),
+        };
+        match described {
+            Ok(description) if description.state != DEAD => Ok(description),
+            // Newer versions say that there is no such group.
+            Ok(_)
+            | Err(ClientError::Broker {
+                code: ResponseError::GroupIdNotFound,
+                ..
+            }) => Ok(listing.alone()),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn describe_group_once(&self, group: &str) -> Result<GroupDescription, ClientError> {
         let request = DescribeGroupsRequest::default().with_groups(vec![GroupId(text(group))]);
         let response = self.ask_coordinator(group, request).await?;
@@ -121,6 +173,7 @@ impl Admin {
             protocol_type: found.protocol_type.to_string(),
             protocol: found.protocol_data.to_string(),
             members: members(&found),
+            members_told: true,
         })
     }
 
@@ -227,6 +280,25 @@ mod tests {
         assert_eq!(assigned("consumer", ASSIGNED), [tp(0), tp(2)]);
         assert_eq!(assigned("consumer", &[]), []);
         assert_eq!(assigned("consumer", &[0, 1, 0xff]), []);
+    }
+
+    #[test]
+    fn a_live_group_that_is_not_described_has_members_that_are_not_told() {
+        for (state, expected, told) in [
+            ("Stable", "Stable", false),
+            ("Reconciling", "Reconciling", false),
+            ("Empty", "Empty", true),
+            ("Dead", "Dead", true),
+            ("", "Dead", true),
+        ] {
+            let listing = GroupListing {
+                group: "g".to_owned(),
+                protocol_type: CONSUMERS.to_owned(),
+                state: state.to_owned(),
+            };
+            let alone = listing.alone();
+            assert_eq!((&*alone.state, alone.members_told), (expected, told));
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub struct ResetOffsets {
     /// outside of a partition's log is its nearest end.
     #[arg(long, value_name = "earliest|latest|OFFSET|TIMESTAMP")]
     pub to: ResetTo,
-    /// Only of this topic; without it, of every topic that the group has committed an offset of.
+    /// Only of this topic; without it, of every topic that the group has committed an offset of and that is still there.
     #[arg(long)]
     pub topic: Option<String>,
     /// Only of this partition of the topic.

@@ -1,11 +1,11 @@
-//! The broker alone, topics and offsets.
+//! The broker alone, and topics.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use contracts::names;
 use kafka_broker::{Broker, BrokerConfig};
-use kafka_client::{Admin, Client, ClientConfig, ClientError, Ensured, LagRow, NewTopic};
+use kafka_client::{Admin, Client, ClientConfig, ClientError, Ensured, NewTopic};
 
 use super::{init_log, until_signal};
 use crate::cli::Kafka;
@@ -68,60 +68,7 @@ pub(super) async fn topics(kafka: &Kafka, create: bool, partitions: i32) -> Resu
     Ok(())
 }
 
-pub(super) async fn offsets(kafka: &Kafka, group: Option<&str>) -> Result<(), ShopError> {
-    init_log("warn")?;
-    let admin = admin(kafka)?;
-    let mut rows = Vec::new();
-    let groups = match group {
-        Some(group) => BTreeSet::from([group.to_owned()]),
-        None => known_groups(&admin).await?,
-    };
-    for group in groups {
-        let by_partition: BTreeMap<_, LagRow> = admin
-            .lag(&group)
-            .await?
-            .into_iter()
-            .map(|row| ((row.topic.to_string(), row.partition), row))
-            .collect();
-        rows.extend(by_partition.into_values().map(|row| {
-            [
-                group.clone(),
-                row.topic.to_string(),
-                row.partition.to_string(),
-                row.committed
-                    .map_or_else(|| "-".to_owned(), |offset| offset.to_string()),
-                row.end.to_string(),
-                row.lag.to_string(),
-                row.member.unwrap_or_else(|| "-".to_owned()),
-            ]
-        }));
-    }
-    if rows.is_empty() {
-        if let Some(group) = group {
-            must_be_known(&admin, group).await?;
-        }
-        println!("no group has partitions or committed offsets");
-        return Ok(());
-    }
-    print!(
-        "{}",
-        table(
-            [
-                "GROUP",
-                "TOPIC",
-                "PARTITION",
-                "COMMITTED",
-                "END",
-                "LAG",
-                "MEMBER"
-            ],
-            &rows
-        )
-    );
-    Ok(())
-}
-
-async fn known_groups(admin: &Admin) -> Result<BTreeSet<String>, ClientError> {
+pub(super) async fn known_groups(admin: &Admin) -> Result<BTreeSet<String>, ClientError> {
     let listed = admin.list_groups().await?;
     Ok(listed.into_iter().map(|listing| listing.group).collect())
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use kafka_broker::BrokerError;
-use kafka_client::ClientError;
+use kafka_client::{ClientError, ResetError};
 use service_kit::application::ApplicationError;
 use service_kit::context::BuildError;
 use service_kit::dead_letters::DeskError;
@@ -75,6 +75,9 @@ pub enum ShopError {
         /// How many there are.
         partitions: usize,
     },
+    /// A group's offsets were not set, or not all of them.
+    #[error(transparent)]
+    Reset(Box<ResetError>),
     /// A topic cannot have so many partitions.
     #[error("--partitions must be at least 1, and not {0}")]
     Partitions(i32),
@@ -121,6 +124,28 @@ pub enum ShopError {
     /// Logging cannot be set up.
     #[error(transparent)]
     Telemetry(#[from] service_kit::telemetry::TelemetryError),
+}
+
+impl From<ResetError> for ShopError {
+    fn from(error: ResetError) -> Self {
+        match error {
+            ResetError::UnknownGroup { group, known } => Self::UnknownGroup { group, known },
+            ResetError::HasMembers { group, members } => Self::GroupHasMembers { group, members },
+            ResetError::NothingCommitted(group) => Self::NothingCommitted(group),
+            ResetError::UnknownTopic(topic) => Self::UnknownTopic(topic),
+            ResetError::UnknownPartition {
+                topic,
+                partition,
+                partitions,
+            } => Self::UnknownPartition {
+                topic,
+                partition,
+                partitions,
+            },
+            ResetError::Client(error) => Self::Client(error),
+            error => Self::Reset(Box::new(error)),
+        }
+    }
 }
 
 /// The groups by name; of a long list the beginning, since a cluster may have thousands.

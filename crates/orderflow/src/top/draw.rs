@@ -102,27 +102,31 @@ impl Top {
 
 fn heading(seen: &Snapshot) -> Vec<Line<'_>> {
     let kafka = &seen.kafka;
-    let state = match (kafka.state, &kafka.error) {
-        (KafkaState::Up, _) => "up".fg(Color::Green),
-        (KafkaState::Away, None) => "away".fg(Color::Red),
-        (KafkaState::Away, Some(error)) => Span::from(format!("away: {error}")).fg(Color::Red),
+    let error = |sign| kafka.error.as_ref().map(|error| format!("{sign}{error}"));
+    let (state, error) = match kafka.state {
+        // What could not be learned all the same, or was left out.
+        KafkaState::Up => (
+            "up".fg(Color::Green),
+            error("  ").map(|it| it.fg(Color::Yellow)),
+        ),
+        KafkaState::Away => (
+            "away".fg(Color::Red),
+            error(": ").map(|it| it.fg(Color::Red)),
+        ),
     };
     let brokers = kafka.brokers.len();
-    let first = Line::from(vec![
+    let mut first = vec![
         "orderflow top".bold(),
         format!(
-            "   Kafka {} ({}), {brokers} broker{} ",
+            "   Kafka {}{}, {brokers} broker{} ",
             kafka.bootstrap_servers,
-            if kafka.embedded {
-                "embedded"
-            } else {
-                "Apache Kafka"
-            },
+            if kafka.embedded { " (embedded)" } else { "" },
             if brokers == 1 { "" } else { "s" },
         )
         .into(),
         state,
-    ]);
+    ];
+    first.extend(error);
     let mut rates = vec![Span::from("records/s  ")];
     for topic in seen
         .topics
@@ -142,7 +146,7 @@ fn heading(seen: &Snapshot) -> Vec<Line<'_>> {
             services.push("  ".into());
         }
     }
-    vec![first, Line::from(rates), Line::from(services)]
+    vec![Line::from(first), Line::from(rates), Line::from(services)]
 }
 
 fn draw_partitions(frame: &mut Frame<'_>, area: Rect, group: &Group) {
@@ -160,7 +164,15 @@ fn draw_partitions(frame: &mut Frame<'_>, area: Rect, group: &Group) {
                 .clone(),
         )
     };
-    let rows = group.offsets.iter().map(|offset| {
+    // Without the title and the names of the columns. Where not all have room, the last line says how many are not shown.
+    let room = usize::from(area.height).saturating_sub(2);
+    let shown = match group.offsets.len() {
+        all if all > room => room.saturating_sub(1),
+        all => all,
+    };
+    let left_out = group.offsets.len() - shown;
+    let more = (left_out > 0).then(|| Row::new([format!("… {left_out} more")]));
+    let rows = group.offsets.iter().take(shown).map(|offset| {
         let number = |value: Option<i64>| value.map_or("-".to_owned(), |n| n.to_string());
         let paused = if offset.paused { "⏸ " } else { "" };
         Row::new([
@@ -185,7 +197,12 @@ fn draw_partitions(frame: &mut Frame<'_>, area: Rect, group: &Group) {
         Constraint::Length(9),
         Constraint::Min(12),
     ];
-    let table = Table::new(rows, widths)
+    let note = group.note.as_ref().map(|note| format!("{note} "));
+    let title = vec![
+        Span::from(format!(" {} ", group.group)),
+        note.unwrap_or_default().fg(Color::Yellow),
+    ];
+    let table = Table::new(rows.chain(more), widths)
         .header(header([
             "TOPIC",
             "P",
@@ -195,11 +212,7 @@ fn draw_partitions(frame: &mut Frame<'_>, area: Rect, group: &Group) {
             "LAG",
             "READ BY",
         ]))
-        .block(
-            Block::new()
-                .borders(Borders::TOP)
-                .title(format!(" {} ", group.group)),
-        );
+        .block(Block::new().borders(Borders::TOP).title(Line::from(title)));
     frame.render_widget(table, area);
 }
 

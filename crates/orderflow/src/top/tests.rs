@@ -14,6 +14,7 @@ fn group(name: &str, lag: i64) -> Group {
     Group {
         group: name.to_owned(),
         state: "Stable".to_owned(),
+        note: None,
         protocol: "range".to_owned(),
         generation: Some(7),
         lag,
@@ -177,4 +178,46 @@ fn a_small_terminal_is_drawn_too() {
     for (width, height) in [(1, 1), (20, 5), (80, 8), (300, 100)] {
         screen(&top, width, height);
     }
+}
+
+#[test]
+fn a_kafka_is_called_by_its_address_and_what_it_does_not_tell_is_said() {
+    let mut seen = snapshot(vec![group("a", 1)]);
+    seen.kafka.embedded = false;
+    seen.kafka.error = Some("only 200 of 300 topics are shown".to_owned());
+    seen.groups[0].note = Some("members are not told (KIP-848)".to_owned());
+    let mut top = Top::default();
+    top.see(seen);
+    let screen = screen(&top, 120, 24);
+    for expected in [
+        "Kafka 127.0.0.1:9092, 0 brokers up  only 200 of 300 topics are shown",
+        " a members are not told (KIP-848) ",
+    ] {
+        assert!(screen.contains(expected), "{expected} is not in\n{screen}");
+    }
+    assert!(!screen.contains("Apache"), "{screen}");
+}
+
+#[test]
+fn partitions_that_have_no_room_are_counted() {
+    let mut large = group("a", 1);
+    let one = large.offsets[0].clone();
+    let partitions = (0..40).map(|partition| GroupOffset {
+        partition,
+        ..one.clone()
+    });
+    large.offsets = partitions.collect();
+    let mut top = Top::default();
+    top.see(snapshot(vec![large]));
+    let small = screen(&top, 120, 24);
+    let shown = small
+        .lines()
+        .filter(|it| it.starts_with("order_placed"))
+        .count();
+    let expected = format!("… {} more", 40 - shown);
+    assert!(
+        shown > 0 && small.contains(&expected),
+        "{expected}\n{small}"
+    );
+    assert!(!screen(&top, 120, 60).contains(" more"));
 }
