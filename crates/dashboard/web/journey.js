@@ -97,7 +97,7 @@ function makeStep({ status, timestamp, cause }, index, history, began) {
 
 // Its dead letters lie among its events: each where it was put aside.
 function eventsOf({ events, dead_letters: letters }) {
-  const all = [...events, ...(Array.isArray(letters) ? letters : []).map((letter) => ({ ...letter, dead: true }))];
+  const all = [...events, ...(letters ?? []).map((letter) => ({ ...letter, dead: true }))];
   return all.map((event) => ({ ...event, dead: event.dead ?? event.topic.endsWith(DEAD) })).sort((a, b) => a.timestamp - b.timestamp);
 }
 

@@ -1,5 +1,5 @@
 // One partition as a lane: the last records as cells on a tape that ends at the partition's end, and below it a bar for each group that
-// reads it: what it has committed, what it has in hand, what it has not read.
+// reads it: what it has committed, what it has read beyond that up to its position, what it has not read.
 
 import { attended, attr, calm, h, keyed, style, text, toggle } from './dom.js';
 import { brief, clock, compact, groupClass, keyClass, num } from './format.js';
