@@ -51,6 +51,8 @@ export function start() {
 function connect() {
   clearTimeout(retry);
   quiet = 0;
+  // Another server may be there by now.
+  ticks = false;
   source = new EventSource('/api/stream');
   source.addEventListener('snapshot', (event) => {
     raw = event.data;
