@@ -103,16 +103,18 @@ function eventsOf({ events, dead_letters: letters }) {
 
 // order_placed.payment-service.dlq: what payment-service could not handle of order_placed.
 function makeLetter(letter) {
-  const { topic, partition, offset, timestamp, error, reason } = letter;
+  const { topic, partition, offset, timestamp, error, attempts } = letter;
   const name = topic.slice(0, -DEAD.length);
   const cut = name.lastIndexOf('.');
-  const { origin, group } = { origin: name.slice(0, cut), group: name.slice(cut + 1), ...letter };
+  const who = brief(letter.group ?? name.slice(cut + 1));
+  const what = letter.origin ? `${letter.origin.topic}, offset ${letter.origin.offset}` : name.slice(0, cut);
+  const tries = attempts ? ` · tried ${attempts === 1 ? 'once' : `${attempts} times`}` : '';
   const label = `Open the dead letter at ${topic}, partition ${partition}, offset ${offset}`;
   return h(
     'li',
     { class: 'letter', 'data-event': topic },
-    h('div', { class: 'event' }, h('b', { text: 'dead letter' }), h('span', { class: 'quiet', text: `${brief(group)} could not handle ${origin}` }), h('time', { text: clock(timestamp, true) })),
-    (error ?? reason) ? h('p', { text: error ?? reason }) : null,
+    h('div', { class: 'event' }, h('b', { text: 'dead letter' }), h('span', { class: 'quiet', text: `${who} could not handle ${what}${tries}` }), h('time', { text: clock(timestamp, true) })),
+    error ? h('p', { text: error }) : null,
     h('a', { class: 'where', href: recordHash(topic, partition, offset), 'aria-label': label }, h('code', { text: `${topic} · partition ${partition} · offset ${offset}` })),
     h('div', { class: 'chips' }),
   );

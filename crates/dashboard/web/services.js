@@ -101,7 +101,7 @@ function changeInstance(row, { state, health, url }, can) {
 
 function reason(action, state, can) {
   if (!can.instances) return ELSEWHERE;
-  if (state === 'stopping') return action === 'crash' ? null : 'It is stopping: it finishes what it has begun.';
+  if (state === 'stopping') return 'It is stopping: it finishes what it has begun.';
   const runs = state === 'running' || state === 'away';
   if (action === 'start') return runs ? 'It runs.' : null;
   if (action === 'remove') return null;
