@@ -108,13 +108,13 @@ function makeLetter(letter) {
   const cut = name.lastIndexOf('.');
   const who = brief(letter.group ?? name.slice(cut + 1));
   const what = letter.origin ? `${letter.origin.topic}, offset ${letter.origin.offset}` : name.slice(0, cut);
-  const tries = attempts ? ` · tried ${attempts === 1 ? 'once' : `${attempts} times`}` : '';
+  const why = [error, attempts ? `tried ${attempts === 1 ? 'once' : `${attempts} times`}` : null].filter(Boolean).join(' · ');
   const label = `Open the dead letter at ${topic}, partition ${partition}, offset ${offset}`;
   return h(
     'li',
     { class: 'letter', 'data-event': topic },
-    h('div', { class: 'event' }, h('b', { text: 'dead letter' }), h('span', { class: 'quiet', text: `${who} could not handle ${what}${tries}` }), h('time', { text: clock(timestamp, true) })),
-    error ? h('p', { text: error }) : null,
+    h('div', { class: 'event' }, h('b', { text: 'dead letter' }), h('span', { class: 'quiet', text: `${who} could not handle ${what || 'it'}` }), h('time', { text: clock(timestamp, true) })),
+    why ? h('p', { text: why }) : null,
     h('a', { class: 'where', href: recordHash(topic, partition, offset), 'aria-label': label }, h('code', { text: `${topic} · partition ${partition} · offset ${offset}` })),
     h('div', { class: 'chips' }),
   );
