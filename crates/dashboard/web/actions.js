@@ -40,22 +40,22 @@ export function forbidden() {
 
 /**
  * Sends an action and tells what came of it. `title` says what is done ("Crash payment-service-1"), `said(body)` what was done where the
- * answer does not say it. Returns the answer's body, or null.
+ * answer does not say it; what is told takes the place of what was told `about` the same just before. Returns the answer's body, or null.
  */
-export async function send(title, path, body, { commands = [], said, more } = {}) {
+export async function send(title, path, body, { commands = [], said, more, about } = {}) {
   if (live.snapshot?.can.token && !token() && !(await ask())) {
-    note({ ok: false, text: `${title}: not done without the admin token`, commands });
+    note({ ok: false, text: `${title}: not done without the admin token`, commands, about });
     return null;
   }
   try {
     const answer = await post(path, body);
     const text = said?.(answer.body) ?? answer.body?.done ?? `${title}: done`;
-    note({ ok: true, text, commands, more: more?.(answer.body) });
+    note({ ok: true, text, commands, more: more?.(answer.body), about });
     return answer.body ?? {};
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     if (error.status === 401) keepToken(null);
-    note({ ok: false, text: `${title}: ${error.message}`, commands });
+    note({ ok: false, text: `${title}: ${error.message}`, commands, about });
     return null;
   }
 }

@@ -82,14 +82,27 @@ export function resetting(group, body) {
 /** What is done with a service's instance. */
 export function instance(service, name, action) {
   const port = portOf(name);
-  const start = `orderflow serve ${role(service)}${port && port !== PORTS[role(service)] ? ` --http-port ${port}` : ''}`;
+  const usual = !port || port === PORTS[role(service)];
+  const start = `orderflow serve ${role(service)}${usual ? '' : ` --http-port ${port}`}`;
+  // To its very end, so that no other instance goes with it.
+  const process = usual ? `${start}$` : `serve ${role(service)} .*--http-port ${port}( |$)`;
   const alone = {
     stop: 'press Ctrl-C in its terminal, or kill -TERM PID',
-    crash: `kill -9 $(pgrep -f '${start}')`,
+    crash: `kill -9 $(pgrep -f '${process}')`,
     start,
     remove: 'press Ctrl-C in its terminal, and do not start it again',
   }[action];
   return [{ by: 'run by itself', command: alone }, curl(`/api/instances/${name}/${action}`)];
+}
+
+/** Having a group's member leave a partition alone, or go on with it; `member` is its instance, where one is known. */
+export function pausing(group, member, topic, partition, action) {
+  const path = `/partitions/${encodeURIComponent(topic)}/${partition}/${action}`;
+  const service = urls.get(member);
+  return [
+    ...(service ? [{ by: 'the service', command: `curl -X POST ${word(service + path)}` }] : []),
+    curl(`/api/groups/${encodeURIComponent(group)}${path}`),
+  ];
 }
 
 /** One more instance of a service. */
@@ -107,7 +120,7 @@ export function broker(action) {
   const alone = {
     stop: 'press Ctrl-C in the terminal of `orderflow broker`',
     start: 'orderflow broker --listen 127.0.0.1:9092',
-    crash: "kill -9 $(pgrep -f 'orderflow broker')",
+    crash: "kill -9 $(pgrep -f 'orderflow broker( |$)')",
     cut: 'ss -K dport = :9092   # as root, on Linux',
   }[action];
   return [{ by: 'run by itself', command: alone }, curl(`/api/broker/${action}`)];

@@ -65,11 +65,18 @@ const lists = new WeakMap();
 
 /**
  * Makes the children of `parent` one for each item, in that order. A child is made once a key, changed while its key is there, and
- * taken away after that; nothing else may be in `parent`.
+ * taken away after that; nothing else may be in `parent`. The child that has the focus stays where it is, since it would lose it.
  */
 export function keyed(parent, items, keyOf, make, change) {
   let known = lists.get(parent);
   if (!known) lists.set(parent, (known = new Map()));
+  const wanted = new Set(items.map(keyOf));
+  for (const [key, node] of known) {
+    if (wanted.has(key)) continue;
+    node.remove();
+    known.delete(key);
+  }
+  const focused = parent.contains(document.activeElement) ? document.activeElement : null;
   const seen = new Set();
   let at = parent.firstChild;
   for (const [index, item] of items.entries()) {
@@ -82,13 +89,16 @@ export function keyed(parent, items, keyOf, make, change) {
       known.set(key, node);
     }
     change?.(node, item, index);
+    if (focused && node.contains(focused)) {
+      // Those before it go behind it; each finds its place when its turn comes.
+      while (at !== node) {
+        const next = at.nextSibling;
+        parent.insertBefore(at, node.nextSibling);
+        at = next;
+      }
+    }
     if (node === at) at = at.nextSibling;
     else parent.insertBefore(node, at);
-  }
-  for (const [key, node] of known) {
-    if (seen.has(key)) continue;
-    node.remove();
-    known.delete(key);
   }
 }
 

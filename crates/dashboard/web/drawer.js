@@ -2,18 +2,23 @@
 
 import { $, h } from './dom.js';
 import * as journey from './journey.js';
+import { announce } from './log.js';
 import * as record from './record.js';
 import { asked } from './routes.js';
 import { live } from './stream.js';
 
+// On a phone it covers the page, and what is covered is out of reach.
+const covers = matchMedia('(max-width: 860px)');
+
 let view = null;
-let from = null;
+let back = null;
 let current = '';
 
 /** Starts listening to the address. */
 export function start() {
   addEventListener('hashchange', follow);
   $('#drawer-close').addEventListener('click', close);
+  covers.addEventListener('change', cover);
   document.addEventListener('keydown', (event) => {
     if (event.key === 'Escape' && view && !$('#token').open) close();
   });
@@ -40,8 +45,10 @@ function follow() {
 
 function open(wanted) {
   const drawer = $('#drawer');
-  if (drawer.hidden) from = document.activeElement;
+  const step = drawer.hidden ? null : document.activeElement?.dataset.step;
+  if (drawer.hidden) back = wayBack(document.activeElement ?? document.body);
   drawer.hidden = false;
+  cover();
   document.body.classList.add('with-drawer');
   const body = h('div', { class: 'drawer-body' });
   $('#drawer-content').replaceChildren(body);
@@ -50,7 +57,25 @@ function open(wanted) {
   $('#drawer-kind').textContent = view.kind;
   drawer.scrollTop = 0;
   if (live.snapshot) view.render(live.snapshot);
-  $('#drawer-title').focus({ preventScroll: true });
+  // Who steps from record to record stays on the step.
+  const again = step && ($(`[data-step="${step}"]:enabled`, body) ?? $('[data-step]:enabled', body));
+  (again || $('#drawer-title')).focus({ preventScroll: true });
+  if (again) announce(view.title);
+}
+
+function cover() {
+  const covered = covers.matches && !$('#drawer').hidden;
+  for (const node of document.querySelectorAll('.skip, .top, main')) node.inert = covered;
+}
+
+// How to find again where one came from. A cell or a row shows something else by then: it is the record or the order that is found again.
+function wayBack(node) {
+  const lane = node.closest('.lane');
+  const { offset } = node.dataset;
+  if (lane && offset) return () => $(`.cell[data-offset="${offset}"]`, lane) ?? $('.cell[tabindex="0"]', lane);
+  const order = node.closest('[data-order-id]')?.dataset.orderId;
+  if (order) return () => $(`[data-order-id="${CSS.escape(order)}"] a`) ?? $('#order-list li:not([hidden]) a');
+  return () => node;
 }
 
 function close() {
@@ -62,6 +87,7 @@ function shut() {
   $('#drawer').hidden = true;
   document.body.classList.remove('with-drawer');
   $('#drawer-content').replaceChildren();
-  if (from?.isConnected) from.focus({ preventScroll: true });
-  from = null;
+  cover();
+  back?.()?.focus({ preventScroll: true });
+  back = null;
 }

@@ -25,12 +25,28 @@ export const money = (value) => (typeof value === 'number' ? value.toFixed(2).re
 
 const two = (value) => String(value).padStart(2, '0');
 
-/** The time of day; with `millis`, to the millisecond. */
+const day = (date) => `${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+
+function timeOf(date, millis) {
+  const time = `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+  return millis ? `${time}.${String(date.getMilliseconds()).padStart(3, '0')}` : time;
+}
+
+/** The time of day, with month and day before it where that is not today; with `millis`, to the millisecond. */
 export function clock(ms, millis = false) {
   const date = new Date(ms);
   if (Number.isNaN(date.getTime())) return '–';
-  const time = `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
-  return millis ? `${time}.${String(date.getMilliseconds()).padStart(3, '0')}` : time;
+  const time = timeOf(date, millis);
+  return date.toDateString() === new Date().toDateString() ? time : `${day(date)} ${time}`;
+}
+
+/** A moment in full: date, time to the millisecond, and how far this zone is from UTC. */
+export function moment(ms) {
+  const date = new Date(ms);
+  if (Number.isNaN(date.getTime())) return '–';
+  const east = -date.getTimezoneOffset();
+  const zone = `${east < 0 ? '−' : '+'}${two(Math.floor(Math.abs(east) / 60))}:${two(Math.abs(east) % 60)}`;
+  return `${date.getFullYear()}-${day(date)} ${timeOf(date, true)} ${east ? `UTC${zone}` : 'UTC'}`;
 }
 
 /** How long ago, roughly: now, 8 s, 3 min, 2 h, 5 d. */
@@ -55,6 +71,9 @@ export const short = (id) => (id ? id.slice(-8) : '');
 
 /** payment for payment-service. */
 export const brief = (service) => service.replace(/-service$/, '');
+
+/** What a server says in lower case, as a sentence. */
+export const sentence = (said) => (said ? said[0].toUpperCase() + said.slice(1) : '');
 
 /** One or several: 1 member, 3 members. */
 export const count = (value, noun) => `${num(value)} ${noun}${value === 1 ? '' : 's'}`;
@@ -98,5 +117,14 @@ export function memberSign(group, name) {
   return members.get(key);
 }
 
+const UUID = /-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** The instance that a member's id or client id tells of: payment-service-1 for payment-1 and what a coordinator put behind it. */
+export function instanceName(group, id) {
+  const plain = id.replace(UUID, '');
+  const number = /-(\d{1,3})$/.exec(plain)?.[0];
+  return number && plain === `${brief(group)}${number}` ? `${group}${number}` : plain;
+}
+
 /** What a member is called: its instance, or what it says of itself. */
-export const memberName = (member) => member.instance ?? member.instance_id ?? member.client_id ?? member.member_id;
+export const memberName = (group, member) => member.instance ?? instanceName(group, member.instance_id || member.client_id || member.member_id);

@@ -4,15 +4,23 @@ import { actionButton, forbid, send } from './actions.js';
 import { handsButton } from './byhand.js';
 import * as commands from './commands.js';
 import { $, attr, h, keyed, text, toggle } from './dom.js';
-import { brief, compact, count, groupClass, inOrder, memberName, memberSign, num } from './format.js';
+import { brief, compact, count, groupClass, inOrder, memberName, memberSign, num, sentence } from './format.js';
 import { changeReset, makeReset } from './reset.js';
-import { drawSpark, forget, sample, spark } from './spark.js';
-import { schedule } from './stream.js';
+import { drawSpark, fill, forget, sample, spark } from './spark.js';
+import { lastSeen } from './status.js';
+import { onHistory, schedule } from './stream.js';
 
 const FEW_ROWS = 12;
 const MOST_ROWS = 240;
 
 const all = new Set();
+
+/** Starts to listen to what the lag was before. */
+export function start() {
+  onHistory(({ at, step_ms: step, lag }) => {
+    for (const [group, sums] of Object.entries(lag)) fill(group, at, step, sums);
+  });
+}
 
 /** Shows a snapshot. */
 export function render(snapshot) {
@@ -22,6 +30,7 @@ export function render(snapshot) {
   forget(new Set(names));
   keyed($('#group-list'), groups, ({ group }) => group, makeGroup, (node, group) => changeGroup(node, group, snapshot));
   $('#groups-none').hidden = groups.length > 0;
+  text($('#groups-seen'), lastSeen());
   text($('#groups-none'), snapshot.kafka.state === 'away' ? 'Kafka is away: nothing is known of its groups.' : 'No groups yet.');
 }
 
@@ -46,6 +55,7 @@ function makeGroup({ group }) {
     h('div', { class: 'lag-now' }, h('span', { class: 'figure' }, h('b', { class: 'lag' }), h('span', { text: ' behind' }), h('small', { class: 'peak' })), spark()),
     h('ul', { class: 'members' }),
     h('p', { class: 'nobody', hidden: true }),
+    h('p', { class: 'note', hidden: true }),
     h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': `Partitions of ${group}` }, table),
     more,
     makeReset(group),
@@ -56,6 +66,7 @@ function changeGroup(node, group, snapshot) {
   const state = $('.chip.state', node);
   text(state, group.state || 'Unknown');
   attr(state, 'data-state', (group.state || 'unknown').toLowerCase());
+  toggle(node, 'waits', !group.members.length && group.lag > 0);
   text($('.facts', node), `generation ${group.generation ?? '–'} · ${group.protocol || 'no assignor'}`);
   text($('.lag', node), num(group.lag));
   toggle($('.lag', node), 'behind', group.lag > 0);
@@ -64,12 +75,15 @@ function changeGroup(node, group, snapshot) {
   const nobody = $('.nobody', node);
   nobody.hidden = group.members.length > 0;
   text(nobody, group.members.length ? '' : 'No members. Offsets stay where they were committed; what is written meanwhile is lag.');
-  changeRows(node, group);
+  const note = $('.note', node);
+  note.hidden = !group.note;
+  text(note, sentence(group.note));
+  changeRows(node, group, snapshot.kafka.state === 'away');
   changeReset($('.reset', node), group, snapshot);
 }
 
 const makeMember = (group) => (member) => {
-  const name = memberName(member);
+  const name = memberName(group, member);
   const { sign, colour } = memberSign(group, name);
   return h('li', { 'data-member': name, title: `${member.member_id} at ${member.host}` }, h('span', { class: `member ${colour}`, 'aria-hidden': 'true', text: sign }), h('b', { text: name }), h('span', { class: 'holds' }));
 };
@@ -79,10 +93,10 @@ function changeMember(node, { partitions, phase }) {
   text(node.lastChild, `${phases}${count(partitions.length, 'partition')}`);
 }
 
-function changeRows(node, { group, members, offsets }) {
-  const names = new Map(members.map((member) => [member.member_id, memberName(member)]));
+function changeRows(node, { group, members, offsets }, away) {
+  const names = new Map(members.map((member) => [member.member_id, memberName(group, member)]));
   const most = all.has(group) ? MOST_ROWS : FEW_ROWS;
-  keyed($('tbody', node), offsets.slice(0, most), ({ topic, partition }) => `${topic}/${partition}`, makeRow(group), (row, offset) => changeRow(row, offset, group, names));
+  keyed($('tbody', node), offsets.slice(0, most), ({ topic, partition }) => `${topic}/${partition}`, makeRow(group), (row, offset) => changeRow(row, offset, group, names, away));
   const more = $('.more', node);
   more.hidden = offsets.length <= FEW_ROWS;
   text(more, all.has(group) ? (offsets.length > MOST_ROWS ? `Fewer; ${num(offsets.length - MOST_ROWS)} are not shown` : 'Fewer') : `All ${num(offsets.length)} partitions`);
@@ -90,9 +104,12 @@ function changeRows(node, { group, members, offsets }) {
 
 const makeRow = (group) => ({ topic, partition }) => {
   let paused = false;
+  let reader = null;
   const where = `${topic} ${partition}`;
-  const path = () => `/api/groups/${encodeURIComponent(group)}/partitions/${topic}/${partition}/${paused ? 'resume' : 'pause'}`;
-  const button = actionButton('Pause', { class: 'small', 'data-action': 'pause' }, () => send(`${paused ? 'Resume' : 'Pause'} ${where} for ${group}`, path(), {}, { commands: [commands.curl(path())] }), () => [commands.curl(path())]);
+  const action = () => (paused ? 'resume' : 'pause');
+  const path = () => `/api/groups/${encodeURIComponent(group)}/partitions/${encodeURIComponent(topic)}/${partition}/${action()}`;
+  const told = () => commands.pausing(group, reader, topic, partition, action());
+  const button = actionButton('Pause', { class: 'small', 'data-action': 'pause' }, () => send(`${paused ? 'Resume' : 'Pause'} ${where} for ${group}`, path(), {}, { commands: told() }), told);
   const row = h(
     'tr',
     { 'data-topic': topic, 'data-partition': partition },
@@ -101,8 +118,9 @@ const makeRow = (group) => ({ topic, partition }) => {
     ...['committed', 'position', 'end', 'lag'].map((name) => h('td', { class: `n ${name}` })),
     h('td', { class: 'act' }, button),
   );
-  row.pausing = (now) => {
+  row.pausing = (now, name) => {
     paused = now;
+    reader = name;
     text(button, now ? 'Resume' : 'Pause');
     attr(button, 'data-action', now ? 'resume' : 'pause');
     attr(button, 'aria-label', `${now ? 'Resume' : 'Pause'} ${where} for ${group}`);
@@ -110,7 +128,7 @@ const makeRow = (group) => ({ topic, partition }) => {
   return row;
 };
 
-function changeRow(row, offset, group, names) {
+function changeRow(row, offset, group, names, away) {
   const [, by, committed, position, end, lag, act] = row.children;
   const name = names.get(offset.member) ?? null;
   const { sign, colour } = name ? memberSign(group, name) : { sign: '–', colour: 'nobody' };
@@ -125,8 +143,8 @@ function changeRow(row, offset, group, names) {
   text(lag, compact(offset.lag));
   toggle(lag, 'behind', offset.lag > 0);
   toggle(row, 'paused', offset.paused);
-  row.pausing(offset.paused);
-  forbid(act.firstChild, offset.member === null && !offset.paused ? 'Nobody in the group reads it, so there is nobody to pause.' : null);
+  row.pausing(offset.paused, name);
+  forbid(act.firstChild, away ? 'Kafka is away: nothing is read.' : offset.member === null && !offset.paused ? 'Nobody in the group reads it, so there is nobody to pause.' : null);
 }
 
 // The offset that a group has committed in a partition; null if none, undefined if it does not read it.

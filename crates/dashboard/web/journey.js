@@ -5,7 +5,7 @@ import { get } from './api.js';
 import { handsButton } from './byhand.js';
 import * as commands from './commands.js';
 import { h, keyed, text } from './dom.js';
-import { clock, groupClass, keyClass, money, short, span } from './format.js';
+import { brief, clock, groupClass, keyClass, moment, money, short, span } from './format.js';
 import { commitChip, readersOf } from './groups.js';
 import { recordHash } from './routes.js';
 
@@ -14,11 +14,12 @@ const AGAIN_MS = 1200;
 const LATER = 1.1;
 const LATEST_MS = 10_000;
 const ENDS = { SHIPPED: 'It is on its way.', DECLINED: 'It has ended: declined.', REFUNDED: 'It has ended: refunded.', CANCELLED: 'It is cancelled already.', REJECTED: 'It is about to end: rejected.' };
+const DEAD = '.dlq';
 const WRITER = { order_placed: 'order-service', order_cancelled: 'order-service', payment_processed: 'payment-service', inventory_updated: 'inventory-service', shipment_processed: 'shipment-service' };
 
 /** Follows an order in `body` until something else is shown. */
 export function open(id, body) {
-  const state = { id, journey: null, timer: 0, pause: AGAIN_MS, stopped: false, snapshot: null };
+  const state = { id, journey: null, events: [], timer: 0, pause: AGAIN_MS, stopped: false, snapshot: null };
   const cancel = actionButton('Cancel the order', { 'data-testid': 'cancel-order' }, () => send(`Cancel …${short(id)}`, `/api/orders/${encodeURIComponent(id)}/cancel`, {}, { commands: commands.cancelling(id), said: (answer) => answer?.done ?? `asked for …${short(id)} back` }).then(() => load(state, parts)), () => [...commands.cancelling(id), commands.curl(`/api/orders/${id}/cancel`)]);
   const parts = {
     cancel,
@@ -27,7 +28,7 @@ export function open(id, body) {
     events: h('ol', { class: 'events', 'data-testid': 'journey-events' }),
     note: h('p', { class: 'quiet', 'aria-live': 'polite', text: 'Looking for it …' }),
   };
-  body.append(parts.note, parts.facts, h('div', { class: 'row', 'data-hands': '' }, cancel, handsButton('this order')), h('h3', { text: 'What it came to' }), parts.history, h('h3', { text: 'Its events, and who has read them' }), parts.events);
+  body.append(parts.note, parts.facts, h('div', { class: 'row', 'data-hands': '' }, cancel, handsButton('this order')), h('h3', { text: 'States' }), parts.history, h('h3', { text: 'Its events, and who has read them' }), parts.events);
   forbid(cancel, 'Not known yet.');
   load(state, parts);
   return {
@@ -67,7 +68,8 @@ async function load(state, parts) {
 }
 
 function show(state, parts) {
-  const { order, events, complete } = state.journey;
+  const { order, complete } = state.journey;
+  const events = (state.events = eventsOf(state.journey));
   text(parts.note, complete ? '' : 'More of its events may be on their way, or too far back to be found.');
   parts.note.hidden = complete;
   const rows = [
@@ -90,28 +92,57 @@ function show(state, parts) {
 function makeStep({ status, timestamp, cause }, index, history, began) {
   const at = Date.parse(timestamp);
   const before = index ? Date.parse(history[index - 1].timestamp) : began;
-  return h('li', {}, h('span', { class: 'status', 'data-status': status, text: status }), h('time', { text: clock(at, true), title: timestamp }), h('span', { class: 'after', text: index ? `+${span(at - before)}` : '' }), h('span', { class: 'cause' }, 'by ', h('code', { text: cause })));
+  return h('li', {}, h('span', { class: 'status', 'data-status': status, text: status }), h('time', { text: clock(at, true), title: moment(at) }), h('span', { class: 'after', text: index ? `+${span(at - before)}` : '' }), h('span', { class: 'cause' }, 'by ', h('code', { text: cause })));
 }
 
-function makeEvent({ topic, partition, offset, timestamp, type, status }) {
+// Its dead letters lie among its events: each where it was put aside.
+function eventsOf({ events, dead_letters: letters }) {
+  const all = [...events, ...(letters ?? []).map((letter) => ({ ...letter, dead: true }))];
+  return all.map((event) => ({ ...event, dead: event.dead ?? event.topic.endsWith(DEAD) })).sort((a, b) => a.timestamp - b.timestamp);
+}
+
+// order_placed.payment-service.dlq: what payment-service could not handle of order_placed.
+function makeLetter(letter) {
+  const { topic, partition, offset, timestamp, error, attempts } = letter;
+  const name = topic.slice(0, -DEAD.length);
+  const cut = name.lastIndexOf('.');
+  const who = brief(letter.group ?? name.slice(cut + 1));
+  const what = letter.origin ? `${letter.origin.topic}, offset ${letter.origin.offset}` : name.slice(0, cut);
+  const why = [error, attempts ? `tried ${attempts === 1 ? 'once' : `${attempts} times`}` : null].filter(Boolean).join(' · ');
+  const label = `Open the dead letter at ${topic}, partition ${partition}, offset ${offset}`;
+  return h(
+    'li',
+    { class: 'letter', 'data-event': topic },
+    h('div', { class: 'event' }, h('b', { text: 'dead letter' }), h('span', { class: 'quiet', text: `${who} could not handle ${what || 'it'}` }), h('time', { text: clock(timestamp, true) })),
+    why ? h('p', { text: why }) : null,
+    h('a', { class: 'where', href: recordHash(topic, partition, offset), 'aria-label': label }, h('code', { text: `${topic} · partition ${partition} · offset ${offset}` })),
+    h('div', { class: 'chips' }),
+  );
+}
+
+// orderflow.order_placed.v1 is told as order_placed.
+const plain = (type) => type.replace(/^orderflow\./, '').replace(/\.v\d+$/, '');
+
+function makeEvent(event) {
+  if (event.dead) return makeLetter(event);
+  const { topic, partition, offset, timestamp, type, status } = event;
   const label = `Open the record at ${topic}, partition ${partition}, offset ${offset}`;
   return h(
     'li',
     { class: groupClass(WRITER[topic] ?? ''), 'data-event': topic },
-    h('div', { class: 'event' }, h('b', { text: type ?? topic }), status ? h('span', { class: 'quiet', text: status }) : null, h('time', { text: clock(timestamp, true) })),
+    h('div', { class: 'event' }, h('b', { text: type ? plain(type) : topic, title: type ?? topic }), status ? h('span', { class: 'quiet', text: status }) : null, h('time', { text: clock(timestamp, true) })),
     h('a', { class: 'where', href: recordHash(topic, partition, offset), 'aria-label': label, 'data-testid': 'open-record' }, h('code', { text: `${topic} · partition ${partition} · offset ${offset}` })),
     h('div', { class: 'chips' }),
   );
 }
 
 // Whether each group has committed beyond an event is known live, from the snapshots.
-function commits({ journey, snapshot }, { events }) {
-  if (!journey) return;
-  for (const [index, event] of journey.events.entries()) {
+function commits({ events: shown, snapshot }, { events }) {
+  for (const [index, event] of shown.entries()) {
     const node = events.children[index];
-    if (!node) continue;
+    if (!node || event.dead) continue;
     const now = snapshot ? readersOf(snapshot, event.topic, event.partition) : [];
-    const readers = now.length ? now : event.group_offsets;
+    const readers = now.length ? now : (event.group_offsets ?? []);
     keyed(node.lastChild, readers, (reader) => `${reader.group}/${reader.committed}`, (reader) => commitChip(reader, event.offset));
   }
 }

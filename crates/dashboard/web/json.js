@@ -1,29 +1,41 @@
-// JSON, pretty-printed, its strings, numbers and names in colours; text that is none as it is.
+// JSON, indented as it was written, its strings, numbers and names in colours; text that is none as it is.
 
 import { h } from './dom.js';
 
-const TOKEN = /("(?:[^"\\]|\\.)*")(\s*:)?|(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|\b(true|false|null)\b/g;
+const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g;
 // More than this is shown in one colour: each token is an element.
 const MOST_COLOURED = 20_000;
+const DEEPEST = 40;
 
 /** The nodes that show a text. */
 export function json(text) {
-  let pretty;
   try {
-    pretty = JSON.stringify(JSON.parse(text), null, 2);
+    JSON.parse(text);
   } catch {
     return [h('span', { class: 'quiet', text: 'Not JSON: ' }), text];
   }
-  if (pretty.length > MOST_COLOURED) return [pretty];
-  const nodes = [];
-  let end = 0;
-  for (const match of pretty.matchAll(TOKEN)) {
-    if (match.index > end) nodes.push(pretty.slice(end, match.index));
-    const [all, string, colon, number] = match;
-    if (string && colon) nodes.push(h('span', { class: 'j-name', text: string }), colon);
-    else nodes.push(h('span', { class: string ? 'j-string' : number ? 'j-number' : 'j-word', text: all }));
-    end = match.index + all.length;
-  }
-  nodes.push(pretty.slice(end));
-  return nodes;
+  // Only the space between the tokens is ours: what was parsed and printed again would be another record, 29.9 for 29.90.
+  const pieces = indented(text.match(TOKEN) ?? []);
+  if (text.length > MOST_COLOURED) return [pieces.map(({ space, token }) => space + token).join('')];
+  return pieces.flatMap(({ space, token, name }) => {
+    const shown = /^[{}[\],:]/.test(token) ? token : h('span', { class: `j-${name ? 'name' : kindOf(token)}`, text: token });
+    return space ? [space, shown] : [shown];
+  });
+}
+
+const kindOf = (token) => (token[0] === '"' ? 'string' : /^[-\d]/.test(token) ? 'number' : 'word');
+
+// Each token with the space before it, and whether it is a name.
+function indented(tokens) {
+  let depth = 0;
+  return tokens.map((token, index) => {
+    const [before, next] = [tokens[index - 1], tokens[index + 1]];
+    const closes = token === '}' || token === ']';
+    if (closes) depth -= 1;
+    const opened = before === '{' || before === '[';
+    const breaks = closes ? !opened : opened || before === ',';
+    const space = breaks ? `\n${'  '.repeat(Math.min(depth, DEEPEST))}` : before === ':' ? ' ' : '';
+    if (token === '{' || token === '[') depth += 1;
+    return { space, token, name: next === ':' };
+  });
 }

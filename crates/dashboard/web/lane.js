@@ -1,12 +1,20 @@
 // One partition as a lane: the last records as cells on a tape that ends at the partition's end, and below it a bar for each group that
-// reads it: what it has committed, what it has in hand, what it has not read.
+// reads it: what it has committed, what it has read beyond that up to its position, what it has not read.
 
 import { attended, attr, calm, h, keyed, style, text, toggle } from './dom.js';
 import { brief, clock, compact, groupClass, keyClass, num } from './format.js';
 import { openRecord } from './routes.js';
 
+const MOST_SLOTS = 24;
+const FEWEST_SLOTS = 7;
+// On a phone a cell is as wide as a finger needs it, and what is beside a track takes so much.
+const FINGER_PX = 24;
+const BESIDE_PX = 148;
+
 /** How many records a lane shows: fewer where it is narrow. */
-const SLOTS = matchMedia('(max-width: 640px)').matches ? 16 : 24;
+const SLOTS = matchMedia('(max-width: 640px)').matches ? Math.max(FEWEST_SLOTS, Math.min(MOST_SLOTS, Math.floor((innerWidth - BESIDE_PX) / FINGER_PX))) : MOST_SLOTS;
+// Fewer cells than this part of a lane have no room for two labels above them.
+const TWO_LABELS = 0.4;
 const GLIDE_MS = 380;
 const FURTHEST_GLIDE = 8;
 
@@ -14,7 +22,7 @@ const held = new WeakMap();
 
 /** A lane, with nothing in it yet. */
 export function makeLane(topic, partition) {
-  const cells = Array.from({ length: SLOTS }, (_, index) => h('button', { type: 'button', class: 'cell', tabindex: index === SLOTS - 1 ? '0' : '-1' }));
+  const cells = Array.from({ length: SLOTS }, () => h('button', { type: 'button', class: 'cell future', tabindex: '-1', disabled: true }));
   const tape = h('div', { class: 'tape' }, ...cells);
   const lane = h(
     'div',
@@ -34,8 +42,12 @@ export function changeLane(lane, { start, end, leader, tail }, readers, glide) {
   const [offsets, track, rows] = lane.children;
   const window = windowOf(lane, { start, end, tail });
   const [, from, note, last] = offsets.children;
+  const written = Math.max(0, Math.min(SLOTS, end - window.from));
+  from.hidden = written > 0 && written < SLOTS * TWO_LABELS;
+  last.hidden = written === 0;
   text(from, num(window.from));
-  text(last, num(end));
+  text(last, num(window.from + written));
+  style(offsets, '--end', (written / SLOTS).toFixed(4));
   const more = end - window.from - SLOTS;
   text(note, window.held ? (more > 0 ? `held · ${compact(more)} newer` : 'held') : leader === null || leader < 0 ? 'no leader' : end === start ? 'empty' : '');
   toggle(lane, 'held', window.held);
@@ -43,6 +55,7 @@ export function changeLane(lane, { start, end, leader, tail }, readers, glide) {
   const tape = track.firstChild;
   const cells = tape.children;
   for (let index = 0; index < SLOTS; index++) changeCell(cells[index], window, index, least, end);
+  if (!tape.contains(document.activeElement)) stopAt(cells, cells[written - 1]);
   if (glide && !window.held) slide(lane, tape, window.from);
   else lane.glidedTo = window.from;
   keyed(rows, readers, ({ group }) => group, makeReader, (row, reader) => changeReader(row, reader, window.from, end));
@@ -70,8 +83,10 @@ function changeCell(cell, { from, records, tailFrom }, index, least, end) {
     attr(cell, 'class', 'cell future');
     attr(cell, 'data-offset', null);
     attr(cell, 'aria-label', `offset ${offset}: not written yet`);
+    attr(cell, 'disabled', true);
     return;
   }
+  attr(cell, 'disabled', null);
   const done = offset < least;
   attr(cell, 'data-offset', offset);
   if (!record) {
@@ -92,7 +107,7 @@ function slide(lane, tape, from) {
 }
 
 function makeReader({ group }) {
-  return h('div', { class: `reader ${groupClass(group)}`, 'data-reader': group }, h('span', { class: 'who', text: brief(group) }), h('div', { class: 'bar' }, h('i', { class: 'in-hand' }), h('i', { class: 'committed' }), h('i', { class: 'position' })), h('span', { class: 'lag' }));
+  return h('div', { class: `reader ${groupClass(group)}`, 'data-reader': group }, h('span', { class: 'who', text: brief(group), title: group }), h('div', { class: 'bar' }, h('i', { class: 'in-hand' }), h('i', { class: 'committed' }), h('i', { class: 'position' })), h('span', { class: 'lag' }));
 }
 
 function changeReader(row, { committed, position, lag, paused }, from, end) {
@@ -105,7 +120,7 @@ function changeReader(row, { committed, position, lag, paused }, from, end) {
   style(bar, '--end', at(end));
   toggle(bar, 'unread', position === null && committed === null);
   attr(bar, 'title', `committed ${num(committed)}, position ${num(position)}, end ${num(end)}, lag ${num(lag)}${paused ? ', paused' : ''}`);
-  text(behind, paused ? 'paused' : lag === null || lag === undefined ? '–' : lag ? `−${compact(lag)}` : '0');
+  text(behind, paused ? 'paused' : lag === null || lag === undefined ? '–' : compact(lag));
   toggle(row, 'behind', lag > 0);
   toggle(row, 'paused', paused);
 }
@@ -120,6 +135,11 @@ function move(event, cells) {
   const at = there.indexOf(document.activeElement);
   const next = there[Math.max(0, Math.min(there.length - 1, at + step))];
   if (!next) return;
-  for (const cell of cells) cell.tabIndex = cell === next ? 0 : -1;
+  stopAt(cells, next);
   next.focus();
+}
+
+// The one cell that Tab comes to; none where nothing is written.
+function stopAt(cells, stop) {
+  for (const cell of cells) attr(cell, 'tabindex', cell === stop ? '0' : '-1');
 }

@@ -12,9 +12,13 @@ const APART_MS = 1500;
 let pending = null;
 let last = 0;
 
-/** Tells an outcome: `{ok, text, commands, more}`; `more` is an element that leads on from it. */
-export function note({ ok, text, commands = [], more = null }) {
+/**
+ * Tells an outcome: `{ok, text, commands, more, about}`; `more` is an element that leads on from it. What is told `about` the same thing
+ * as the last takes its place.
+ */
+export function note({ ok, text, commands = [], more = null, about = null }) {
   const list = $('#log');
+  if (about && list.firstChild?.about === about && Date.now() - list.firstChild.at < SHOWN_MS) list.firstChild.remove();
   const entry = h(
     'li',
     { class: ok ? 'ok' : 'bad' },
@@ -22,15 +26,18 @@ export function note({ ok, text, commands = [], more = null }) {
     h('span', { class: 'mark', 'aria-hidden': 'true', text: ok ? '✓' : '✕' }),
     h('div', {}, h('p', { text }), ...commands.slice(0, 1).map(commandLine)),
   );
+  Object.assign(entry, { about, at: Date.now() });
   list.prepend(entry);
   while (list.children.length > MOST) list.lastChild.remove();
   $('#log-empty').hidden = true;
-  toast(ok, text, more);
+  toast(ok, text, more, about);
 }
 
-function toast(ok, text, more) {
+function toast(ok, text, more, about) {
   const region = $('#toasts');
+  if (about) [...region.children].find((other) => other.about === about)?.remove();
   const box = h('div', { class: `toast ${ok ? 'ok' : 'bad'}` }, h('span', { class: 'mark', 'aria-hidden': 'true', text: ok ? '✓' : '✕' }), h('p', { text }), more);
+  box.about = about;
   region.append(box);
   while (region.children.length > MOST_SHOWN) region.firstChild.remove();
   // Who is about to use it keeps it.

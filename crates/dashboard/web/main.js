@@ -16,7 +16,7 @@ import * as stream from './stream.js';
 import * as topics from './topics.js';
 
 startByHand();
-for (const part of [status, pipeline, services, place, orders, drawer]) part.start();
+for (const part of [status, pipeline, services, place, orders, groups, drawer]) part.start();
 stream.onSnapshot(commands.knows);
 for (const part of [status, pipeline, services, place, orders, topics, groups, rebalances, letters, stock, drawer]) stream.onSnapshot(part.render);
 // Until all of it is there, none of it is shown: nothing jumps.

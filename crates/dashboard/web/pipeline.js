@@ -32,9 +32,14 @@ const READERS = {
 const LANES = ['order_placed', 'payment_processed', 'inventory_updated', 'shipment_processed', 'order_cancelled'];
 
 const HEAD = 58;
-const FIRST = 106;
+// Where a head is too narrow for name and outbox beside each other, the outbox has a line of its own.
+const HEAD_TALL = 74;
+const NARROW = 100;
+const BAND = 18;
 const STEP = 46;
 const SMOOTH = 0.5;
+const SMOOTH_STILL = 0.8;
+const STILL_MS = 800;
 
 const svg = s('svg', { role: 'img', 'aria-label': 'The pipeline' });
 const layers = { band: s('rect', { class: 'band', rx: 10 }), lives: s('g'), lanes: s('g'), heads: s('g') };
@@ -62,27 +67,31 @@ export function render(snapshot) {
   if (!width) return;
   const services = inOrder(snapshot.services.map(({ service }) => service));
   const x = new Map(services.map((service, index) => [service, Math.round((width * (index + 0.5)) / services.length)]));
-  const lanes = lanesOf(snapshot, x);
-  const bottom = FIRST + (LANES.length - 1) * STEP + 30;
+  const size = Math.min(168, width / services.length - 8);
+  const lanes = lanesOf(snapshot, x, first(size));
+  const bottom = first(size) + (LANES.length - 1) * STEP + 30;
   attr(svg, 'viewBox', `0 0 ${width} ${bottom}`);
   attr(svg, 'height', bottom);
   attr(layers.band, 'x', 0.5);
-  attr(layers.band, 'y', HEAD + 18.5);
+  attr(layers.band, 'y', head(size) + BAND + 0.5);
   attr(layers.band, 'width', Math.max(0, width - 1));
-  attr(layers.band, 'height', bottom - HEAD - 19);
+  attr(layers.band, 'height', bottom - head(size) - BAND - 1);
   toggle(svg, 'away', snapshot.kafka.state === 'away');
   keyed(layers.lives, services, (name) => name, () => s('line', { class: 'life' }), (line, name) => {
-    for (const [key, value] of Object.entries({ x1: x.get(name), x2: x.get(name), y1: HEAD, y2: bottom - 8 })) attr(line, key, value);
+    for (const [key, value] of Object.entries({ x1: x.get(name), x2: x.get(name), y1: head(size), y2: bottom - 8 })) attr(line, key, value);
     attr(line, 'class', `life ${groupClass(name)} ${overall(snapshot, name)}`);
   });
-  keyed(layers.heads, services, (name) => name, makeHead, (node, name) => changeHead(node, name, snapshot, x.get(name), Math.min(168, width / services.length - 8)));
+  keyed(layers.heads, services, (name) => name, makeHead, (node, name) => changeHead(node, name, snapshot, x.get(name), size));
   keyed(layers.lanes, lanes, (lane) => lane.topic, makeLane, changeLane);
   const moving = lanes.flatMap((lane) => lane.readers.map((reader) => ({ key: `${lane.topic}/${reader.group}`, lane, reader })));
   keyed(flows, moving, ({ key }) => key, () => h('div', {}, h('i', {})), changeFlow);
   attr(svg, 'aria-label', told(snapshot, services, lanes));
 }
 
-function lanesOf(snapshot, x) {
+const head = (size) => (size < NARROW ? HEAD_TALL : HEAD);
+const first = (size) => head(size) + BAND + 30;
+
+function lanesOf(snapshot, x, top) {
   return LANES.map((topic, index) => {
     const found = snapshot.topics.find((candidate) => candidate.topic === topic);
     const readers = [];
@@ -100,7 +109,7 @@ function lanesOf(snapshot, x) {
       });
     }
     const writer = WRITER[topic];
-    return { topic, y: FIRST + index * STEP, writer, x: x.get(writer) ?? 0, rate: found?.rate ?? 0, there: Boolean(found), readers };
+    return { topic, y: top + index * STEP, writer, x: x.get(writer) ?? 0, rate: found?.rate ?? 0, there: Boolean(found), readers };
   });
 }
 
@@ -108,13 +117,17 @@ function lanesOf(snapshot, x) {
 function readRate(key, offsets, at) {
   const sum = offsets.reduce((total, { position, committed }) => total + (position ?? committed ?? 0), 0);
   const before = seen.get(key);
-  if (!before || at <= before.at) {
-    if (!before) seen.set(key, { at, sum, rate: 0 });
-    return before?.rate ?? 0;
+  if (before?.at === at) return before.rate;
+  // The first look tells no rate; nor does one that is earlier than the last: another server's, or another clock's.
+  if (!before || at < before.at) {
+    seen.set(key, { at, sum, rate: 0 });
+    return 0;
   }
   const now = Math.max(0, ((sum - before.sum) * 1000) / (at - before.at));
-  const smooth = before.rate + (now - before.rate) * SMOOTH;
-  seen.set(key, { at, sum, rate: smooth < 0.05 ? 0 : smooth });
+  // A whole second without anything is no pause between two commits.
+  const still = now === 0 && at - before.at >= STILL_MS;
+  const smooth = before.rate + (now - before.rate) * (still ? SMOOTH_STILL : SMOOTH);
+  seen.set(key, { at, sum, rate: smooth < (still ? 0.5 : 0.05) ? 0 : smooth });
   return seen.get(key).rate;
 }
 
@@ -127,12 +140,12 @@ function makeHead(name) {
   return s(
     'g',
     { class: `head ${groupClass(name)}`, 'data-testid': `picture-${name}` },
-    s('rect', { class: 'box', y: 4, height: HEAD - 4, rx: 9 }),
-    s('rect', { class: 'edge', y: 4, height: HEAD - 4, width: 4, rx: 2 }),
+    s('rect', { class: 'box', y: 4, rx: 9 }),
+    s('rect', { class: 'edge', y: 4, width: 4, rx: 2 }),
     s('text', { class: 'name', y: 25 }, brief(name)),
     s('circle', { class: 'dot', r: 4, cy: 42 }),
     s('text', { class: 'state', y: 46 }),
-    s('text', { class: 'outbox', y: 24 }),
+    s('text', { class: 'outbox' }),
   );
 }
 
@@ -143,6 +156,7 @@ function changeHead(node, name, snapshot, center, size) {
   attr(box, 'x', left);
   attr(box, 'width', size);
   attr(edge, 'x', left);
+  for (const part of [box, edge]) attr(part, 'height', head(size) - 4);
   attr(title, 'x', left + (wide ? 14 : 9));
   // A name that is wider than its box is drawn narrower.
   const room = Math.round(size - 14);
@@ -157,7 +171,9 @@ function changeHead(node, name, snapshot, center, size) {
   attr(node, 'class', `head ${groupClass(name)} ${overallState}${wide ? '' : ' narrow'}`);
   text(state, wide ? `${overallState} ${running}/${instances.length}` : `${running}/${instances.length}`);
   const backlog = name === 'order-service' ? snapshot.orders.backlog : null;
+  const own = size < NARROW;
   attr(outbox, 'x', left + size - 8);
+  attr(outbox, 'y', own ? HEAD_TALL - 10 : 24);
   attr(outbox, 'data-testid', name === 'order-service' ? 'outbox-backlog' : null);
   text(outbox, backlog === null || backlog === undefined || (!wide && !backlog) ? '' : wide ? `outbox ${compact(backlog)}` : `+${compact(backlog)}`);
   toggle(outbox, 'waits', backlog > 0);
@@ -236,7 +252,8 @@ function told(snapshot, services, lanes) {
 /** The line that says how Kafka is, above the lanes' band. */
 export function kafkaLine(snapshot) {
   const { kafka } = snapshot;
-  if (kafka.state === 'away') return kafka.error ? `Kafka is away: ${kafka.error}` : 'Kafka is away';
+  const servers = kafka.bootstrap_servers;
+  if (kafka.state === 'away') return `Kafka is away: ${servers.replaceAll(',', ', ')} ${servers.includes(',') ? 'do' : 'does'} not answer`;
   const brokers = kafka.brokers.length === 1 ? `broker ${kafka.brokers[0].id}` : `${kafka.brokers.length} brokers`;
   return `Kafka${kafka.embedded ? ', embedded,' : ''} at ${kafka.bootstrap_servers} · ${brokers}, controller ${kafka.controller ?? '–'}`;
 }

@@ -4,8 +4,9 @@ import { actionButton, forbid, forbidden, send } from './actions.js';
 import { hand, handsButton } from './byhand.js';
 import * as commands from './commands.js';
 import { $, attr, h, text } from './dom.js';
-import { money, num } from './format.js';
+import { count, money, num, sentence } from './format.js';
 import { orderHash } from './routes.js';
+import { live } from './stream.js';
 
 const MOST = 1000;
 const STEPS = 100;
@@ -41,7 +42,7 @@ export function render(snapshot) {
   offer(snapshot);
   forbid(placeButton, null);
   forbid(poison, snapshot.kafka.state === 'away' ? 'Kafka is away: nothing can be written.' : poisoned.value ? null : 'There are no topics yet.');
-  const { rate, placed, failed } = snapshot.load;
+  const { rate, placed, failed, stopped } = snapshot.load;
   const slide = $('#rate');
   const reason = forbidden();
   slide.disabled = Boolean(reason);
@@ -51,6 +52,8 @@ export function render(snapshot) {
     attr(button, 'aria-pressed', String(Number(button.dataset.rate) === rate));
   }
   text($('#load-told'), `${num(placed)} placed${failed ? `, ${num(failed)} failed` : ''}`);
+  text($('#load-stopped'), sentence(stopped));
+  $('#load-stopped').hidden = !stopped;
   // A rate that was asked for and is not told yet is not taken back.
   if (!dragging && sent === null) show(rate);
   if (sent === rate) sent = null;
@@ -105,9 +108,11 @@ async function place() {
   });
 }
 
-// The slider is logarithmic: each step is the same part more. Its left end is none at all.
-const rateAt = (step) => (step <= 0 ? 0 : Math.round(MOST ** (step / STEPS)));
-const stepOf = (rate) => (rate <= 0 ? 0 : Math.max(1, Math.round((STEPS * Math.log(rate)) / Math.log(MOST))));
+// The slider is logarithmic: each step is the same part more, and one order a second more at least. Its left end is none at all.
+const RATES = [0];
+for (let step = 1; step <= STEPS; step++) RATES.push(Math.max(RATES[step - 1] + 1, Math.round(MOST ** (step / STEPS))));
+const rateAt = (step) => RATES[Math.max(0, Math.min(STEPS, step))];
+const stepOf = (rate) => Math.max(0, RATES.findLastIndex((known) => known <= rate));
 
 function slider() {
   const slide = $('#rate');
@@ -118,7 +123,7 @@ function slider() {
     const rate = rateAt(Number(slide.value));
     label(rate);
     clearTimeout(settle);
-    settle = setTimeout(() => ask(rate), SETTLE_MS);
+    settle = setTimeout(() => changed(rate), SETTLE_MS);
   });
   for (const button of [0, 5, 50, 1000].map(preset)) $('#presets').append(button);
   $('#presets').append(handsButton('the stream of orders'));
@@ -128,11 +133,17 @@ function preset(rate) {
   return actionButton(rate ? `${num(rate)}/s` : 'None', { class: 'small', 'data-rate': rate, 'aria-label': rate ? `${num(rate)}/s: a stream of orders` : 'None: no stream of orders' }, () => ask(rate), () => commands.loading(rate));
 }
 
+// Where the slider came back to what was asked for last, there is nothing to ask.
+function changed(rate) {
+  if (rate !== (sent ?? live.snapshot?.load.rate)) return ask(rate);
+  dragging = false;
+}
+
 async function ask(rate) {
   clearTimeout(settle);
   sent = rate;
   show(rate);
-  const done = await send(rate ? `A stream of ${rate} orders a second` : 'Stop the stream', '/api/load', { rate }, { commands: commands.loading(rate), said: (answer) => answer?.done ?? (rate ? `${num(rate)} orders a second from now on` : 'no more orders by itself') });
+  const done = await send(rate ? `A stream of ${count(rate, 'order')} a second` : 'Stop the stream', '/api/load', { rate }, { commands: commands.loading(rate), said: () => (rate ? `${count(rate, 'order')} a second from now on` : 'no more orders by themselves'), about: 'load' });
   dragging = false;
   // Whoever is slower than this has asked for something else meanwhile.
   if (!done && sent === rate) sent = null;
@@ -147,6 +158,6 @@ function show(rate) {
 
 function label(rate) {
   text($('#rate-figure'), num(rate));
-  attr($('#rate'), 'aria-valuetext', rate ? `${num(rate)} orders a second` : 'none');
+  attr($('#rate'), 'aria-valuetext', rate ? `${count(rate, 'order')} a second` : 'none');
   $('#rate').style.setProperty('--part', String(stepOf(rate) / STEPS));
 }

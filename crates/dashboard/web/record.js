@@ -4,7 +4,7 @@ import { get } from './api.js';
 import { commandLine } from './byhand.js';
 import * as commands from './commands.js';
 import { h, keyed } from './dom.js';
-import { clock, keyClass, num } from './format.js';
+import { keyClass, moment, num } from './format.js';
 import { commitChip, readersOf } from './groups.js';
 import { json } from './json.js';
 import { openOrder, openRecord } from './routes.js';
@@ -14,7 +14,7 @@ const ID = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 /** Opens a record in `body`; what is returned is told of snapshots and stopped when something else is shown. */
 export function open({ topic, partition, offset }, body) {
   let stopped = false;
-  const step = (by, label, name) => h('button', { type: 'button', class: 'small', 'data-testid': `record-${name}`, text: label, on: { click: () => openRecord(topic, partition, offset + by) } });
+  const step = (by, label, name) => h('button', { type: 'button', class: 'small', 'data-testid': `record-${name}`, 'data-step': name, text: label, on: { click: () => openRecord(topic, partition, offset + by) } });
   const before = step(-1, '← offset before', 'before');
   const after = step(1, 'offset after →', 'after');
   const commits = h('div', { class: 'chips', 'data-testid': 'record-commits' });
@@ -51,11 +51,11 @@ function show(content, record, offset) {
   }
   const { key, headers, value, value_encoding: encoding, truncated, timestamp } = record;
   content.replaceChildren(
-    h('dl', { class: 'facts' }, h('dt', { text: 'Written' }), h('dd', {}, h('time', { text: clock(timestamp, true), title: new Date(timestamp).toISOString() })), h('dt', { text: 'Key' }), h('dd', { 'data-testid': 'record-key' }, ...keyParts(key))),
+    h('dl', { class: 'facts' }, h('dt', { text: 'Written' }), h('dd', {}, h('time', { text: moment(timestamp) })), h('dt', { text: 'Key' }), h('dd', { 'data-testid': 'record-key' }, ...keyParts(key))),
     h('h3', { text: `Headers (${headers.length})` }),
     headers.length ? h('table', { class: 'headers' }, h('caption', { class: 'sr', text: 'Headers' }), h('tbody', {}, ...headers.map(([name, text]) => h('tr', {}, h('th', { scope: 'row', text: name }), h('td', { text: text ?? '–' }))))) : h('p', { class: 'quiet', text: 'None: an event has at least its ce_ headers.' }),
     h('h3', { text: 'Value' }),
-    payload(value, encoding),
+    payload(value, encoding, truncated),
     truncated ? h('p', { class: 'quiet', text: 'The value goes on; only its beginning is shown.' }) : '',
   );
 }
@@ -67,10 +67,11 @@ function keyParts(key) {
   return parts;
 }
 
-function payload(value, encoding) {
+function payload(value, encoding, truncated) {
   if (value === null) return h('p', { class: 'quiet', text: 'null: a tombstone.' });
   const box = h('pre', { tabindex: '0', role: 'region', 'aria-label': 'Value', 'data-testid': 'record-value' });
   if (encoding === 'base64') box.append(h('span', { class: 'quiet', text: `base64: ${value}` }));
-  else box.append(...json(value));
+  // The beginning of JSON is none.
+  else box.append(...(truncated ? [value] : json(value)));
   return box;
 }

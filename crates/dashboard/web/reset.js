@@ -4,6 +4,7 @@ import { actionButton, forbid, send } from './actions.js';
 import * as commands from './commands.js';
 import { $, attr, h, text, toggle } from './dom.js';
 import { count } from './format.js';
+import { live } from './stream.js';
 
 /** The form of a group. */
 export function makeReset(group) {
@@ -21,9 +22,10 @@ export function makeReset(group) {
   return node;
 }
 
+// Minutes ago are counted by the server's clock, which Kafka's times are nearer to than this browser's.
 function bodyOf({ to, figure, topic, partition }) {
   const value = Math.max(0, Math.floor(Number(figure.value) || 0));
-  const body = { to: to.value === 'offset' ? { offset: value } : to.value === 'ago' ? { timestamp: Date.now() - value * 60_000 } : to.value };
+  const body = { to: to.value === 'offset' ? { offset: value } : to.value === 'ago' ? { timestamp: live.snapshot.at - value * 60_000 } : to.value };
   if (topic.value) body.topic = topic.value;
   if (topic.value && partition.value !== '') body.partition = Number(partition.value);
   return body;

@@ -3,7 +3,7 @@
 import { actionButton, forbid, send } from './actions.js';
 import { handsButton } from './byhand.js';
 import * as commands from './commands.js';
-import { $, attr, h, keyed, text } from './dom.js';
+import { $, attr, h, keyed, text, toggle } from './dom.js';
 import { brief, groupClass, inOrder, memberSign, num } from './format.js';
 import { announce } from './log.js';
 
@@ -16,7 +16,7 @@ const instancesKnown = new Map();
 /** The state of a service from those of its instances: running if one is. */
 export function stateOf(instances) {
   const states = instances.map(({ state }) => state);
-  return ['running', 'crashed', 'away', 'stopped'].find((state) => states.includes(state)) ?? 'stopped';
+  return ['running', 'crashed', 'stopping', 'away', 'stopped'].find((state) => states.includes(state)) ?? 'stopped';
 }
 
 /** Makes what does not change: the broker's buttons. */
@@ -62,7 +62,11 @@ function changeService(card, { service, instances }, { can }) {
   attr(card, 'data-state', stateOf(instances));
   text($('.count', card), `${running} of ${num(instances.length)} up`);
   forbid($('[data-action="add"]', card), can.instances ? null : ELSEWHERE);
-  keyed($('.instances', card), instances, ({ instance }) => instance, (one) => makeInstance(service, one), (row, one) => changeInstance(row, one, can));
+  const list = $('.instances', card);
+  const held = list.contains(document.activeElement);
+  keyed(list, instances, ({ instance }) => instance, (one) => makeInstance(service, one), (row, one) => changeInstance(row, one, can));
+  // Whoever removed an instance by its button goes on at the service.
+  if (held && !list.contains(document.activeElement)) $('[data-action="add"]', card).focus({ preventScroll: true });
 }
 
 function makeInstance(service, { instance, url }) {
@@ -86,16 +90,18 @@ function makeInstance(service, { instance, url }) {
 
 function changeInstance(row, { state, health, url }, can) {
   attr(row, 'data-state', state);
-  const sick = state === 'running' && health?.status === 'down';
-  const complaints = Object.entries(health?.checks ?? {}).filter(([, check]) => check?.status === 'down').map(([name]) => name);
+  const down = Object.entries(health?.checks ?? {}).filter(([, check]) => check?.status === 'down').map(([name]) => (name === 'kafka' ? 'Kafka' : name));
+  const lacks = down.length ? `no ${down.join(', no ')}` : health?.status === 'down' ? 'not well' : null;
   const label = $('.state', row);
-  text(label, sick ? 'not well' : complaints.length && state === 'running' ? `running, ${complaints.join(' and ')} down` : state);
-  attr(label, 'title', url);
+  text(label, state === 'running' && lacks ? lacks : state);
+  attr(label, 'title', state === 'running' && lacks ? `It runs at ${url}: ${lacks}` : url);
+  toggle(label, 'lacks', state === 'running' && lacks !== null);
   for (const button of row.querySelectorAll('[data-action]')) forbid(button, reason(button.dataset.action, state, can));
 }
 
 function reason(action, state, can) {
   if (!can.instances) return ELSEWHERE;
+  if (state === 'stopping') return 'It is stopping: it finishes what it has begun.';
   const runs = state === 'running' || state === 'away';
   if (action === 'start') return runs ? 'It runs.' : null;
   if (action === 'remove') return null;

@@ -14,10 +14,20 @@ const series = new Map();
 export function sample(name, at, value) {
   let known = series.get(name);
   if (!known) series.set(name, (known = []));
+  // A time that falls is another clock's, or another server's: what was before cannot be drawn beside it.
+  if (known.length && at < known.at(-1).at - EVERY_MS) known.length = 0;
   const last = known.at(-1);
   if (last && at - last.at < EVERY_MS) last.value = Math.max(last.value, value);
   else known.push({ at, value });
   while (known.length > SAMPLES || (known.length && at - known[0].at > SAMPLES * EVERY_MS)) known.shift();
+}
+
+/** Takes in the samples that were before this page was: `sums` up to `at`, the oldest first, one each `step` milliseconds. */
+export function fill(name, at, step, sums) {
+  const before = sums.slice(-SAMPLES).map((value, index, { length }) => ({ at: at - (length - 1 - index) * step, value }));
+  if (!before.length) return;
+  const since = (series.get(name) ?? []).filter((own) => own.at >= at + EVERY_MS);
+  series.set(name, [...before, ...since]);
 }
 
 /** Forgets the series of names that are no longer there. */

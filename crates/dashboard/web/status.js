@@ -2,7 +2,7 @@
 
 import { forbid } from './actions.js';
 import { $, attr, text, toggle } from './dom.js';
-import { ago, compact, rate } from './format.js';
+import { ago, clock, compact, rate } from './format.js';
 import { announce } from './log.js';
 import { kafkaLine } from './pipeline.js';
 import { live, onState } from './stream.js';
@@ -10,6 +10,11 @@ import { live, onState } from './stream.js';
 const SAID = { connecting: 'Connecting …', live: 'Live', reconnecting: 'Reconnecting …' };
 
 let kafka = null;
+// When Kafka was seen last, and whether that is known: a page that was opened later knows only when it was not there.
+let seen = { at: 0, known: false };
+
+/** Of when what is known of topics and groups is, while Kafka is away; empty while it is up. */
+export const lastSeen = () => (kafka === 'away' ? `as last seen ${seen.known ? '' : 'before '}${clock(seen.at)}` : '');
 
 /** Starts to show the connection's state. */
 export function start() {
@@ -40,7 +45,11 @@ export function render(snapshot) {
   attr($('#kafka'), 'data-state', state);
   text($('#kafka-said'), state === 'up' ? 'Kafka up' : 'Kafka away');
   text($('#kafka-line'), kafkaLine(snapshot));
+  attr($('#kafka-line'), 'title', snapshot.kafka.error);
   toggle($('#kafka-line'), 'problem', state === 'away');
+  toggle(document.body, 'without-kafka', state === 'away');
+  if (state === 'up') seen = { at: snapshot.at, known: true };
+  else if (!seen.at) seen = { at: snapshot.at, known: false };
   if (kafka && kafka !== state) announce(state === 'up' ? 'Kafka is back' : 'Kafka is away');
   kafka = state;
   const placed = snapshot.topics.find(({ topic }) => topic === 'order_placed')?.rate ?? 0;

@@ -3,15 +3,26 @@
 const FIRST_PAUSE_MS = 1000;
 const LONGEST_PAUSE_MS = 10_000;
 const FRAME_MS = 4;
+const LOOK_MS = 500;
+// A server that ticks says something each second. Ten looks without a word, and it hangs, or what lies in between does.
+const MOST_QUIET_LOOKS = 10;
+// Rates of a snapshot are over the two seconds before it: of what has not changed since then, nothing is written.
+const RATES_OVER_MS = 2500;
 
 const renderers = [];
 const listeners = [];
+const historians = [];
 let source = null;
 let raw = null;
+let tick = null;
+let seenAt = 0;
+let ticks = false;
+let quiet = 0;
 let scheduled = false;
 let wanted = false;
 let pass = [];
 let pause = FIRST_PAUSE_MS;
+let retry = 0;
 
 /** What is known: the latest snapshot, when it came (by this clock) and the state of the connection. */
 export const live = { snapshot: null, receivedAt: 0, state: 'connecting' };
@@ -26,32 +37,66 @@ export function onState(listener) {
   listeners.push(listener);
 }
 
-/** Opens the stream; it opens itself again whenever it breaks. */
+/** Calls `take({at, step_ms, lag})` with what was before the stream was opened, where the server tells it. */
+export function onHistory(take) {
+  historians.push(take);
+}
+
+/** Opens the stream; it opens itself again whenever it breaks, or is silent for 5 s where something should come each second. */
 export function start() {
   connect();
-  setInterval(() => live.state !== 'live' && tell(), 500);
+  setInterval(look, LOOK_MS);
 }
 
 function connect() {
+  clearTimeout(retry);
+  quiet = 0;
+  // Another server may be there by now.
+  ticks = false;
   source = new EventSource('/api/stream');
-  source.addEventListener('open', () => {
-    pause = FIRST_PAUSE_MS;
-    become('live');
-  });
   source.addEventListener('snapshot', (event) => {
     raw = event.data;
-    live.receivedAt = Date.now();
-    become('live');
-    schedule();
+    tick = null;
+    heard();
+  });
+  source.addEventListener('tick', (event) => {
+    ticks = true;
+    tick = JSON.parse(event.data).at;
+    heard();
+  });
+  source.addEventListener('history', (event) => {
+    ticks = true;
+    for (const take of historians) take(JSON.parse(event.data));
+    quiet = 0;
   });
   source.addEventListener('error', () => {
     become(live.snapshot ? 'reconnecting' : 'connecting');
     // The browser tries again by itself, except where it was refused.
     if (source.readyState !== EventSource.CLOSED) return;
-    source.close();
-    setTimeout(connect, pause);
+    retry = setTimeout(connect, pause);
     pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
   });
+}
+
+function heard() {
+  quiet = 0;
+  pause = FIRST_PAUSE_MS;
+  live.receivedAt = Date.now();
+  become('live');
+  schedule();
+}
+
+// Looks are counted, not milliseconds: a tab that was put to sleep has not been waiting for the server meanwhile. A server that does not
+// tick says nothing while nothing changes.
+function look() {
+  quiet += 1;
+  const waits = source.readyState !== EventSource.CLOSED && (ticks || live.state !== 'live');
+  if (waits && quiet > MOST_QUIET_LOOKS) {
+    source.close();
+    become(live.snapshot ? 'reconnecting' : 'connecting');
+    connect();
+  }
+  if (live.state !== 'live') tell();
 }
 
 function become(state) {
@@ -93,6 +138,17 @@ function begin() {
     const data = raw;
     raw = null;
     live.snapshot = JSON.parse(data);
+    seenAt = live.snapshot.at;
+  } else if (tick !== null && live.snapshot && tick > live.snapshot.at) {
+    live.snapshot = later(live.snapshot, tick);
   }
+  tick = null;
   if (live.snapshot) pass = [...renderers];
+}
+
+// Nothing has changed but the time.
+function later(snapshot, at) {
+  const still = at - seenAt > RATES_OVER_MS && snapshot.topics.some(({ rate }) => rate > 0);
+  const topics = still ? snapshot.topics.map((topic) => ({ ...topic, rate: 0 })) : snapshot.topics;
+  return { ...snapshot, at, topics };
 }

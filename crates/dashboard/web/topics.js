@@ -1,8 +1,9 @@
 // The topics: those of the pipeline in the order in which an order passes them, then what else there is. What has no records is one line.
 
 import { $, attr, h, keyed, text, toggle } from './dom.js';
-import { compact, count, rate } from './format.js';
+import { brief, compact, count, num, rate } from './format.js';
 import { changeLane, makeLane } from './lane.js';
+import { lastSeen } from './status.js';
 import { schedule } from './stream.js';
 
 const ORDER = ['order_placed', 'payment_processed', 'inventory_updated', 'shipment_processed', 'order_cancelled'];
@@ -34,7 +35,7 @@ export function render(snapshot) {
   keyed($('#topic-list'), busy, ({ topic }) => topic, makeTopic, (node, topic) => changeTopic(node, topic, readers, lanes <= MOST_GLIDING));
   keyed($('#empty-topics'), empty, ({ topic }) => topic, makeEmpty, (node, topic) => text(node.lastChild, count(topic.partitions.length, 'partition')));
   $('#empty-topics').hidden = !empty.length;
-  text($('#topics-count'), `${count(topics.length, 'topic')}, ${count(topics.reduce((sum, topic) => sum + topic.partitions.length, 0), 'partition')}`);
+  text($('#topics-count'), `${count(topics.length, 'topic')}, ${count(topics.reduce((sum, topic) => sum + topic.partitions.length, 0), 'partition')}${lastSeen() && `, ${lastSeen()}`}`);
   $('#topics-none').hidden = topics.length > 0;
   text($('#topics-none'), snapshot.kafka.state === 'away' ? 'Kafka is away: nothing is known of its topics.' : 'No topics yet. The services make them when they start.');
 }
@@ -84,11 +85,15 @@ function makeTopic({ topic, kind, partitions }) {
 
 function changeTopic(node, { topic, partitions, rate: perSecond }, readers, glide) {
   const [title, facts, lanes] = node.children;
-  const lag = partitions.reduce((most, { partition }) => Math.max(most, ...(readers.get(`${topic}/${partition}`) ?? []).map((reader) => reader.lag ?? 0)), 0);
+  // The sum over all groups, as everywhere; where most of it is, is told beside it.
+  const stands = partitions.flatMap(({ partition }) => (readers.get(`${topic}/${partition}`) ?? []).map(({ group, lag: behind }) => ({ group, partition, behind: behind ?? 0 })));
+  const lag = stands.reduce((sum, { behind }) => sum + behind, 0);
+  const worst = stands.reduce((most, one) => (one.behind > (most?.behind ?? 0) ? one : most), null);
   text(facts.children[0], `${rate(perSecond)}/s`);
   const there = records(partitions);
   text(facts.children[1], there === 1 ? '1 record' : `${compact(there)} records`);
-  text(facts.children[2], lag ? `up to ${compact(lag)} behind` : 'nobody behind');
+  text(facts.children[2], lag ? `${compact(lag)} behind` : 'nobody behind');
+  attr(facts.children[2], 'title', worst && `most: ${brief(worst.group)} in partition ${worst.partition}, ${num(worst.behind)}`);
   toggle(facts.children[2], 'behind', lag > 0);
   const open = !folded.get(topic);
   attr(title.firstChild, 'aria-expanded', String(open));

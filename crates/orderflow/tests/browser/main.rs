@@ -118,3 +118,35 @@ async fn what_is_no_event_becomes_a_dead_letter_and_is_sent_back() {
     page.close().await;
     shop.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs chromium and chromedriver: cargo test -p orderflow --test browser -- --ignored"]
+async fn kafka_goes_away_and_the_page_says_what_is_a_memory() {
+    const PAUSE: &str = "[data-group=payment-service] [data-action=pause]";
+    let shop = Running::start().await;
+    let page = Page::open(&shop.url).await;
+    page.find(&format!("{PAUSE}:not([aria-disabled=true])"))
+        .await;
+    page.click("[data-broker-action=stop]").await;
+    page.find("#kafka[data-state=away]").await;
+    page.until("#kafka-line", |said| said.ends_with("does not answer"))
+        .await;
+    page.until("#groups-seen", |said| said.starts_with("as last seen"))
+        .await;
+    page.find(&format!("{PAUSE}[aria-disabled=true]")).await;
+    page.until("[data-instance=payment-service-1] .state", |said| {
+        said.contains("no Kafka")
+    })
+    .await;
+    // An order is taken all the same, and waits in the outbox.
+    page.click("#place-order").await;
+    page.until_number("#fig-outbox", |waiting| waiting == 1)
+        .await;
+    page.click("[data-broker-action=start]").await;
+    page.find("#kafka[data-state=up]").await;
+    page.until("[data-order-id] .status", |said| said == "SHIPPED")
+        .await;
+    page.until("#groups-seen", str::is_empty).await;
+    page.close().await;
+    shop.stop().await;
+}
