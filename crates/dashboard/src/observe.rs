@@ -41,6 +41,8 @@ const PATIENCE: Duration = Duration::from_millis(1_000);
 pub(crate) const MOST_WATCHERS: usize = 64;
 /// How long a watcher waits for a look that differs before it says that there was none.
 const QUIET: Duration = Duration::from_secs(1);
+/// After how long without the end of a look nothing is known of the present: far longer than a look takes where all is away.
+const STALE_MS: i64 = 5_000;
 /// For how long it goes on looking after somebody has asked once, or has left: a page that is loaded anew is gone for a moment.
 const ASKED: Duration = Duration::from_secs(5);
 /// How long somebody who asks once waits for the first look.
@@ -104,7 +106,7 @@ pub(crate) enum Watched {
     First(Look, String),
     /// A look that differs from the one before.
     Changed(Look),
-    /// For a second nothing was different; this is when it was looked last, in milliseconds since 1970.
+    /// For a second nothing was different; this is when that was, in milliseconds since 1970.
     Same(i64),
 }
 
@@ -158,8 +160,9 @@ impl Watcher {
                 match tokio::time::timeout(QUIET, self.latest.changed()).await {
                     Ok(changed) => changed.ok()?,
                     Err(_) => {
-                        if let Some(look) = &*self.latest.borrow() {
-                            return Some(Watched::Same(look.at));
+                        let seen = self.latest.borrow().as_ref().map(|look| look.at);
+                        if let Some(seen) = seen {
+                            return Some(Watched::Same(known_at(seen)));
                         }
                         continue;
                     }
@@ -177,6 +180,12 @@ impl Watcher {
             }
         }
     }
+}
+
+/// The time of which what was seen is known to be true: now, unless no look has come to an end for long.
+fn known_at(seen: i64) -> i64 {
+    let now = SystemClock.now().millis();
+    if now - seen < STALE_MS { now } else { seen }
 }
 
 impl Drop for Watcher {

@@ -2,7 +2,7 @@
 //!
 //! - `history`, first of all: how far each group was behind, second by second until then.
 //! - `snapshot`: a look; each later one once it differs.
-//! - `tick`: a second has gone by in which nothing was different. It says when it was looked last.
+//! - `tick`: a second has gone by in which nothing was different. It says what time it is, by the clock of the snapshots.
 
 use std::convert::Infallible;
 
