@@ -16,13 +16,13 @@ use kafka_client::{Admin, Client, ClientError, RecordView, TopicPartition, parti
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use service_kit::dead_letters;
 use service_kit::http::{Problem, ok};
 use tokio::time::Instant;
 use warp::http::StatusCode;
 use warp::reply::Response;
 
 use crate::commits::{Committed, committed, consumer_groups, of_each};
-use crate::observe::DEAD_LETTERS;
 use crate::services::{Services, not_answered};
 use letters::DeadLetter;
 use search::{Found, Search};
@@ -212,7 +212,7 @@ async fn dead_letters(search: &Search<'_>, topics: &Topics, key: &str) -> Found<
     let pick = |place: &TopicPartition, record: RecordView<'_>| DeadLetter::of(place, record, key);
     let of_letters: Vec<&String> = topics
         .keys()
-        .filter(|topic| topic.ends_with(DEAD_LETTERS))
+        .filter(|topic| topic.ends_with(dead_letters::SUFFIX))
         .collect();
     let read = of_letters.iter().take(MOST_LETTER_TOPICS);
     let found = join_all(read.map(|topic| {

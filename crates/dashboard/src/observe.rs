@@ -31,8 +31,6 @@ use instances::Shop;
 use rates::Rates;
 use rebalances::Rebalances;
 
-pub(crate) use topics::SUFFIX as DEAD_LETTERS;
-
 /// How often it looks.
 const TICK: Duration = Duration::from_millis(500);
 /// How long a part of a look may take.

@@ -18,15 +18,21 @@ pub use desk::{Desk, DeskError, Letter, Origin};
 pub use page::{LetterId, LetterIdError};
 
 /// How the name of a topic of dead letters ends.
-const SUFFIX: &str = ".dlq";
+pub const SUFFIX: &str = ".dlq";
 /// How the headers begin that a letter has beside those of its record.
 const PREFIX: &str = "dlq_";
-const ORIGIN_TOPIC: &str = "dlq_topic";
-const ORIGIN_PARTITION: &str = "dlq_partition";
-const ORIGIN_OFFSET: &str = "dlq_offset";
-const GROUP: &str = "dlq_group";
-const ERROR: &str = "dlq_error";
-const ATTEMPTS: &str = "dlq_attempts";
+/// The header with the topic that a letter came from.
+pub const ORIGIN_TOPIC: &str = "dlq_topic";
+/// The header with the partition that it came from.
+pub const ORIGIN_PARTITION: &str = "dlq_partition";
+/// The header with the offset that it had there.
+pub const ORIGIN_OFFSET: &str = "dlq_offset";
+/// The header with the group that could not handle it.
+pub const GROUP: &str = "dlq_group";
+/// The header with the reason.
+pub const ERROR: &str = "dlq_error";
+/// The header that says how often it was tried; 0 where it could not even be read.
+pub const ATTEMPTS: &str = "dlq_attempts";
 const TRUNCATED: &str = "dlq_truncated";
 /// On a record that was sent back: the group that could not handle it. Others have handled it, or have a letter of their own.
 const REDRIVEN_FOR: &str = "dlq_redriven_for";

@@ -2,16 +2,12 @@
 
 use kafka_client::{RecordView, TopicPartition};
 use serde::Serialize;
+use service_kit::dead_letters::{
+    ATTEMPTS, ERROR, GROUP, ORIGIN_OFFSET, ORIGIN_PARTITION, ORIGIN_TOPIC,
+};
 
 use super::{JourneyEvent, text};
 
-/// The headers that a letter has beside those of its record, as `service_kit::dead_letters` writes them.
-const ORIGIN_TOPIC: &str = "dlq_topic";
-const ORIGIN_PARTITION: &str = "dlq_partition";
-const ORIGIN_OFFSET: &str = "dlq_offset";
-const GROUP: &str = "dlq_group";
-const ERROR: &str = "dlq_error";
-const ATTEMPTS: &str = "dlq_attempts";
 /// The most bytes that are told of a reason: the writer cuts it at 1,000 characters.
 const LONGEST_REASON: usize = 4_000;
 /// The most bytes of the other headers.

@@ -1,15 +1,13 @@
 //! Topics as they are told: what each is for, in which order, with its rate and its last records.
 
 use contracts::names;
+use service_kit::dead_letters::SUFFIX;
 
 use super::cluster::TopicSeen;
 use super::is_of_pipeline;
 use super::rates::Rates;
 use crate::snapshot::{DeadLetters, Group, Partition, Tail, Topic, TopicKind};
 use crate::tail::Tails;
-
-/// How the name of a topic of dead letters ends.
-pub(crate) const SUFFIX: &str = ".dlq";
 
 /// What a topic is for.
 pub(super) fn kind(topic: &str) -> TopicKind {

@@ -88,14 +88,19 @@ impl Session {
             Network::Machine => &[],
         };
         let namespace = candidates.iter().find(|flags| permitted(flags));
-        let mut command = match namespace {
-            Some(flags) => {
-                let mut command = Command::new("unshare");
-                command.args(*flags).arg("bash");
-                command
-            }
-            None => Command::new("bash"),
-        };
+        let mut words: Vec<&str> = Vec::new();
+        if let Some(flags) = namespace {
+            words.push("unshare");
+            words.extend(*flags);
+        }
+        // Where Ctrl-C is ignored in whoever runs the tests, as in what a script has started in the background, it would stay so
+        // in the terminals: a shell cannot undo that.
+        if cfg!(target_os = "linux") {
+            words.extend(["env", "--default-signal=INT"]);
+        }
+        words.push("bash");
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]);
         let mut path = OsString::from(&work);
         path.push(":");
         path.push(std::env::var_os("PATH").unwrap_or_default());
