@@ -30,7 +30,7 @@ test-cluster:
 # The tests that take too long for CI
 soak:
     deploy/testbed/down
-    eval "$(KAFKA_NODES=3 deploy/testbed/up)" && PROFILE=release bash .ci/ignored-tests run soak
+    eval "$(KAFKA_NODES=3 deploy/testbed/up)" && PROFILE=dist bash .ci/ignored-tests run soak
 
 # Our Kafka client beside others on the test bed, one table: about 20 minutes, with --quick 3; --help tells the other arguments
 bench-client *arguments:

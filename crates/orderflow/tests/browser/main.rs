@@ -55,6 +55,7 @@ async fn payment_crashes_and_its_lag_rises_and_falls() {
     page.find("[data-instance=payment-service-1][data-state=crashed]")
         .await;
     page.until_number(LAG, |lag| lag > 100).await;
+    page.show("#pipeline-title").await;
     page.picture("payment-has-crashed").await;
     page.click("[data-instance=payment-service-1] [data-action=start]")
         .await;
@@ -64,6 +65,7 @@ async fn payment_crashes_and_its_lag_rises_and_falls() {
     page.until(LAG, |said| said.starts_with('0')).await;
     page.until("[data-order-id] .status", |said| said == "SHIPPED")
         .await;
+    page.show("#pipeline-title").await;
     page.picture("payment-has-caught-up").await;
     page.close().await;
     shop.stop().await;
@@ -142,6 +144,8 @@ async fn kafka_goes_away_and_the_page_says_what_is_a_memory() {
     page.click("#place-order").await;
     page.until_number("#fig-outbox", |waiting| waiting == 1)
         .await;
+    page.show("#pipeline-title").await;
+    page.picture("kafka-is-away").await;
     page.click("[data-broker-action=start]").await;
     page.find("#kafka[data-state=up]").await;
     page.until("[data-order-id] .status", |said| said == "SHIPPED")

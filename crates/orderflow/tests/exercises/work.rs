@@ -182,8 +182,10 @@ fn build_examples(steps: &[Step]) {
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(["build", "--locked", "--offline", "--quiet", "--workspace"]);
         cargo.args(["--example", name]);
-        if folder.ends_with("release") {
-            cargo.arg("--release");
+        // The folder has the profile's name, but for `dev`, which needs none.
+        let profile = folder.file_name().and_then(|name| name.to_str());
+        if let Some(profile) = profile.filter(|name| *name != "debug") {
+            cargo.args(["--profile", profile]);
         }
         cargo.arg("--target-dir").arg(folder.parent().unwrap());
         assert!(cargo.current_dir(crate::root()).status().unwrap().success());
