@@ -41,7 +41,16 @@ impl Drop for Driver {
 
 impl Driver {
     /// Starts it on a free port, which it prints.
+    ///
+    /// It takes one that is free for IPv6, and ends if the same is in use for IPv4: then another is tried.
     fn start() -> (Self, u16) {
+        let mut attempts = (0..5).filter_map(|_| Self::try_start());
+        attempts
+            .next()
+            .expect("chromedriver does not tell its port")
+    }
+
+    fn try_start() -> Option<(Self, u16)> {
         let mut process = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -49,15 +58,16 @@ impl Driver {
             .spawn()
             .unwrap_or_else(|error| panic!("chromedriver does not start ({error}): apt-get install chromium chromium-driver"));
         let profile = std::env::temp_dir().join(format!("orderflow-browser-{}", process.id()));
-        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let port = lines
+        let output = process.stdout.take()?;
+        let driver = Self { process, profile };
+        let port = BufReader::new(output)
+            .lines()
             .map_while(Result::ok)
             .find_map(|line| {
                 let (_, port) = line.rsplit_once("started successfully on port ")?;
                 port.trim_end_matches('.').parse().ok()
-            })
-            .expect("chromedriver does not tell its port");
-        (Self { process, profile }, port)
+            })?;
+        Some((driver, port))
     }
 
     fn capabilities(&self, dark: bool) -> serde_json::Map<String, Value> {
