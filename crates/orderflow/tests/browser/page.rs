@@ -58,9 +58,9 @@ impl Driver {
             .spawn()
             .unwrap_or_else(|error| panic!("chromedriver does not start ({error}): apt-get install chromium chromium-driver"));
         let profile = std::env::temp_dir().join(format!("orderflow-browser-{}", process.id()));
-        let output = process.stdout.take()?;
+        let output = process.stdout.take();
         let driver = Self { process, profile };
-        let port = BufReader::new(output)
+        let port = BufReader::new(output?)
             .lines()
             .map_while(Result::ok)
             .find_map(|line| {
