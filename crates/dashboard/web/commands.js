@@ -17,10 +17,19 @@ export function knows(snapshot) {
   urls = new Map();
   for (const { instances } of snapshot.services) for (const { instance, url } of instances) urls.set(instance, url);
   needsToken = snapshot.can.token;
+  together = snapshot.can.instances;
 }
 
 let urls = new Map();
 let needsToken = false;
+/** Whether all of the shop is one process, in which no command but this page's own reaches a part of it. */
+let together = false;
+
+/** What a button does, by its own request, and to a part that is a process of its own. */
+const toProcess = (request, command) => {
+  const alone = { by: 'to a process of its own', command };
+  return together ? [request, alone] : [alone, request];
+};
 
 /** The request of a button itself, against this dashboard. */
 export function curl(path, body = {}) {
@@ -85,14 +94,14 @@ export function instance(service, name, action) {
   const usual = !port || port === PORTS[role(service)];
   const start = `orderflow serve ${role(service)}${usual ? '' : ` --http-port ${port}`}`;
   // To its very end, so that no other instance goes with it.
-  const process = usual ? `${start}$` : `serve ${role(service)} .*--http-port ${port}( |$)`;
+  const process = usual ? `${start}( --embedded-store)?$` : `serve ${role(service)} .*--http-port ${port}( |$)`;
   const alone = {
     stop: 'press Ctrl-C in its terminal, or kill -TERM PID',
     crash: `kill -9 $(pgrep -f '${process}')`,
-    start,
+    start: `${start}   # with MONGODB_URI set`,
     remove: 'press Ctrl-C in its terminal, and do not start it again',
   }[action];
-  return [{ by: 'run by itself', command: alone }, curl(`/api/instances/${name}/${action}`)];
+  return toProcess(curl(`/api/instances/${name}/${action}`), alone);
 }
 
 /** Having a group's member leave a partition alone, or go on with it; `member` is its instance, where one is known. */
@@ -109,10 +118,7 @@ export function pausing(group, member, topic, partition, action) {
 export function adding(service) {
   const ports = [...urls].filter(([name]) => name.startsWith(service)).map(([name]) => Number(portOf(name)));
   const port = Math.max(8000, ...ports) + 10;
-  return [
-    { by: 'run by itself', command: `orderflow serve ${role(service)} --http-port ${port}` },
-    curl(`/api/services/${service}/instances`),
-  ];
+  return toProcess(curl(`/api/services/${service}/instances`), `orderflow serve ${role(service)} --http-port ${port}   # with MONGODB_URI set`);
 }
 
 /** What is done with the embedded broker. */
@@ -123,7 +129,8 @@ export function broker(action) {
     crash: "kill -9 $(pgrep -f 'orderflow broker( |$)')",
     cut: 'ss -K dport = :9092   # as root, on Linux',
   }[action];
-  return [{ by: 'run by itself', command: alone }, curl(`/api/broker/${action}`)];
+  // A broker that is started by hand in place of the shop's own has a log of its own: the same address, and another cluster.
+  return together ? [curl(`/api/broker/${action}`)] : toProcess(curl(`/api/broker/${action}`), alone);
 }
 
 /** A record, read by other means. */

@@ -7,6 +7,7 @@ mod healthcheck;
 mod kafka;
 mod load;
 mod offsets;
+mod output;
 mod progress;
 mod reset;
 mod serve;

@@ -1,5 +1,6 @@
 //! The dashboard by itself.
 
+use super::output::say;
 use std::net::SocketAddr;
 
 use dashboard::DashboardSettings;
@@ -26,7 +27,7 @@ async fn run_until(command: Dashboard, stop: CancellationToken) -> Result<(), Sh
     };
     let dashboard = dashboard::build(&client, listener, settings)?
         .with_allowed_hosts(command.http.allowed_hosts);
-    println!(
+    say!(
         "dashboard: open http://{}, Ctrl-C stops",
         dashboard.address()
     );

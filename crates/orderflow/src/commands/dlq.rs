@@ -1,5 +1,6 @@
 //! Dead letters: looking at them, sending them back, dropping them.
 
+use super::output::{say, show};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -42,7 +43,7 @@ pub(super) async fn run(action: Dlq) -> Result<(), ShopError> {
             kafka,
         } => {
             let dropped = desk(&kafka)?.drop_letters(&topic, before).await?;
-            println!("{dropped} dropped from {topic}");
+            say!("{dropped} dropped from {topic}");
             Ok(())
         }
     }
@@ -82,15 +83,15 @@ async fn list(kafka: &Kafka, group: Option<&str>, limit: usize) -> Result<(), Sh
         }
     }
     if rows.is_empty() && cut.is_empty() {
-        println!("there are no dead letters");
+        say!("there are no dead letters");
         return Ok(());
     }
     let head = [
         "TOPIC", "OFFSET", "TIME", "ORIGIN", "ATTEMPTS", "KEY", "ERROR",
     ];
-    print!("{}", table(head, &rows));
+    show!("{}", table(head, &rows));
     for topic in cut {
-        println!("{topic} has more than the oldest {limit}: a larger --limit shows them");
+        say!("{topic} has more than the oldest {limit}: a larger --limit shows them");
     }
     Ok(())
 }
@@ -121,21 +122,21 @@ async fn show(desk: &Desk, topic: &str, offset: i64) -> Result<(), ShopError> {
         topic: topic.to_owned(),
         offset,
     })?;
-    println!("topic: {topic}");
-    println!("offset: {offset}");
-    println!("time: {}", Timestamp::from_millis(letter.timestamp));
-    println!("origin: {}", origin(&letter));
-    println!("group: {}", letter.group);
-    println!("attempts: {}", letter.attempts);
-    println!("error: {}", letter.error);
-    println!("key: {}", text(letter.key.as_deref()));
+    say!("topic: {topic}");
+    say!("offset: {offset}");
+    say!("time: {}", Timestamp::from_millis(letter.timestamp));
+    say!("origin: {}", origin(&letter));
+    say!("group: {}", letter.group);
+    say!("attempts: {}", letter.attempts);
+    say!("error: {}", letter.error);
+    say!("key: {}", text(letter.key.as_deref()));
     for (name, value) in &letter.headers {
-        println!("header {name}: {}", text(value.as_deref()));
+        say!("header {name}: {}", text(value.as_deref()));
     }
     if letter.truncated {
-        println!("value: too large to be kept here; it is still where it came from");
+        say!("value: too large to be kept here; it is still where it came from");
     } else {
-        println!("value: {}", text(letter.value.as_deref()));
+        say!("value: {}", text(letter.value.as_deref()));
     }
     Ok(())
 }
@@ -148,7 +149,7 @@ async fn redrive(kafka: &Kafka, topic: &str, before: Option<i64>) -> Result<(), 
     if let Err(error) = producer.close(CLOSE).await {
         tracing::warn!(%error, "the producer did not close in order");
     }
-    println!("{} sent back from {topic}", sent?);
+    say!("{} sent back from {topic}", sent?);
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Everything in one process.
 
+use super::output::say;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use contracts::names;
@@ -32,11 +33,11 @@ async fn run_until(
         .await?
         .with_dashboard(names::DASHBOARD_PORT, admin_token)
         .await?;
-    println!("{}", welcome(&shop));
+    say!("{}", welcome(&shop));
     let stopping = stop.clone();
     let told = tokio::spawn(async move {
         stopping.cancelled().await;
-        println!("stopping: what is under way is finished, offsets are committed");
+        say!("stopping: what is under way is finished, offsets are committed");
     });
     let outcome = shop.run_until_stopped(stop).await;
     told.abort();

@@ -1,5 +1,6 @@
 //! The broker alone, and topics.
 
+use super::output::{say, show};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
@@ -15,7 +16,7 @@ pub(super) async fn broker(listen: SocketAddr) -> Result<(), ShopError> {
     init_log("info")?;
     until_signal(|stop| async move {
         let broker = Broker::start(BrokerConfig::listening_on(listen)).await?;
-        println!(
+        say!(
             "broker: bootstrap servers {}, topics are kept in memory, Ctrl-C stops",
             broker.bootstrap_servers()
         );
@@ -53,7 +54,7 @@ pub(super) async fn topics(kafka: &Kafka, create: bool, partitions: i32) -> Resu
                 Ensured::Created => "created",
                 Ensured::AlreadyThere => "was there",
             };
-            println!("{topic}: {outcome}");
+            say!("{topic}: {outcome}");
         }
         return Ok(());
     }
@@ -64,7 +65,7 @@ pub(super) async fn topics(kafka: &Kafka, create: bool, partitions: i32) -> Resu
         .filter(|topic| !topic.is_internal)
         .map(|topic| [topic.name.to_string(), topic.partitions.to_string()])
         .collect();
-    print!("{}", table(["TOPIC", "PARTITIONS"], &rows));
+    show!("{}", table(["TOPIC", "PARTITIONS"], &rows));
     Ok(())
 }
 

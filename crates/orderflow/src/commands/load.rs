@@ -1,5 +1,6 @@
 //! `orderflow load`: orders, and what became of them.
 
+use super::output::{say, show};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -49,12 +50,12 @@ pub(super) async fn run(command: Load) -> Result<ExitCode, ShopError> {
     };
     let report = report?;
     if command.json {
-        println!(
+        say!(
             "{}",
             serde_json::to_string(&report).map_err(std::io::Error::from)?
         );
     } else {
-        print!("{report}");
+        show!("{report}");
     }
     let complaints = report.complaints();
     for complaint in &complaints {

@@ -1,5 +1,6 @@
 //! `orderflow offsets`: how far groups are, and how far they are behind.
 
+use super::output::{say, show};
 use std::collections::{BTreeMap, BTreeSet};
 
 use contracts::names;
@@ -54,7 +55,7 @@ pub(super) async fn run(kafka: &Kafka, group: Option<&str>) -> Result<(), ShopEr
         if let Some(group) = group {
             must_be_known(&admin, group).await?;
         }
-        println!("no group has partitions or committed offsets");
+        say!("no group has partitions or committed offsets");
         return Ok(());
     }
     let head = [
@@ -66,7 +67,7 @@ pub(super) async fn run(kafka: &Kafka, group: Option<&str>) -> Result<(), ShopEr
         "LAG",
         "MEMBER",
     ];
-    print!("{}", table(head, &lines));
+    show!("{}", table(head, &lines));
     Ok(())
 }
 

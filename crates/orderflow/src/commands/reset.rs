@@ -1,5 +1,6 @@
 //! `orderflow reset-offsets`: sets what a group has committed to another place.
 
+use super::output::{say, show};
 use kafka_client::{OffsetAt, OffsetsReset, PlannedOffset};
 
 use super::init_log;
@@ -18,12 +19,12 @@ pub(super) async fn run(command: ResetOffsets) -> Result<(), ShopError> {
     });
     let planned = planned.await?;
     if command.dry_run {
-        print!("{}", told(&planned));
-        println!("nothing was set: this is a dry run");
+        show!("{}", told(&planned));
+        say!("nothing was set: this is a dry run");
         return Ok(());
     }
     admin.carry_out_reset(&command.group, &planned).await?;
-    print!("{}", told(&planned));
+    show!("{}", told(&planned));
     Ok(())
 }
 

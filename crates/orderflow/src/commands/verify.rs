@@ -1,5 +1,6 @@
 //! `orderflow verify`: whether services, topics and stock agree on every order.
 
+use super::output::{say, show};
 use std::process::ExitCode;
 
 use super::progress::watched;
@@ -32,9 +33,9 @@ pub(super) async fn run(command: Verify) -> Result<ExitCode, ShopError> {
     .await?;
     if command.json {
         let json = serde_json::to_string(&verified).map_err(std::io::Error::from)?;
-        println!("{json}");
+        say!("{json}");
     } else {
-        print!("{verified}");
+        show!("{verified}");
     }
     for violation in verified.violations.iter().take(PRINTED) {
         eprintln!("orderflow: {violation}");

@@ -62,19 +62,6 @@ pub enum ShopError {
     /// A group has committed nothing, so nobody knows which topics are meant.
     #[error("group {0} has committed no offset: say which topic is meant by --topic")]
     NothingCommitted(String),
-    /// Somebody asked for a topic that Kafka does not know.
-    #[error("Kafka knows no topic {0}")]
-    UnknownTopic(String),
-    /// Somebody asked for a partition that a topic does not have.
-    #[error("topic {topic} has no partition {partition}: it has {partitions}, counted from 0")]
-    UnknownPartition {
-        /// Of which topic.
-        topic: String,
-        /// Which partition.
-        partition: i32,
-        /// How many there are.
-        partitions: usize,
-    },
     /// A group's offsets were not set, or not all of them.
     #[error(transparent)]
     Reset(Box<ResetError>),
@@ -132,16 +119,6 @@ impl From<ResetError> for ShopError {
             ResetError::UnknownGroup { group, known } => Self::UnknownGroup { group, known },
             ResetError::HasMembers { group, members } => Self::GroupHasMembers { group, members },
             ResetError::NothingCommitted(group) => Self::NothingCommitted(group),
-            ResetError::UnknownTopic(topic) => Self::UnknownTopic(topic),
-            ResetError::UnknownPartition {
-                topic,
-                partition,
-                partitions,
-            } => Self::UnknownPartition {
-                topic,
-                partition,
-                partitions,
-            },
             ResetError::Client(error) => Self::Client(error),
             error => Self::Reset(Box::new(error)),
         }

@@ -56,6 +56,24 @@ fn two_stores_are_one_too_many() {
     );
 }
 
+/// As `orderflow topics | true`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_ends_well_whose_output_nobody_reads() {
+    let broker = Broker::start(BrokerConfig::default()).await.unwrap();
+    let servers = broker.bootstrap_servers();
+    let ended = tokio::task::spawn_blocking(move || {
+        let mut command = orderflow(&["topics", "--create", "--bootstrap-servers", &servers]);
+        let streams = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = streams.spawn().unwrap();
+        drop(process.stdout.take());
+        process.wait_with_output().unwrap()
+    });
+    let Output { status, stderr, .. } = ended.await.unwrap();
+    let told = String::from_utf8(stderr).unwrap();
+    assert_eq!((status.code(), told.as_str()), (Some(0), ""));
+    broker.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_offsets_and_dead_letters_of_a_group_that_is_not_there_are_an_error() {
     let settings = ShopSettings::embedded(vec![product("P001", 100, 2999)]);
