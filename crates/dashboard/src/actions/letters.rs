@@ -33,6 +33,13 @@ pub(super) fn routes(deeds: Deeds) -> Routes {
     first_of([redrive.boxed(), drop_some.boxed()])
 }
 
+fn counted(count: u64) -> String {
+    match count {
+        1 => "1 dead letter".to_owned(),
+        count => format!("{count} dead letters"),
+    }
+}
+
 async fn redrive(
     topic: &str,
     deeds: Result<Deeds, Problem>,
@@ -43,7 +50,7 @@ async fn redrive(
     let letters = Letters::of(&deeds, topic).await;
     let desk = Desk::new(deeds.client.clone());
     let work = desk.redrive(&deeds.producer, topic, before);
-    let what = |sent| format!("sent back {sent} dead letters of {topic}");
+    let what = |sent| format!("sent back {} of {topic}", counted(sent));
     in_time(work, what, letters.gone()).await
 }
 
@@ -57,7 +64,7 @@ async fn drop_some(
     let letters = Letters::of(&deeds, topic).await;
     let desk = Desk::new(deeds.client.clone());
     let work = desk.drop_letters(topic, before);
-    let what = |dropped| format!("dropped {dropped} dead letters of {topic}");
+    let what = |dropped| format!("dropped {} of {topic}", counted(dropped));
     in_time(work, what, letters.gone()).await
 }
 
