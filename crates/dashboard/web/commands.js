@@ -54,9 +54,9 @@ export const restocking = (product, quantity) => [
   { by: 'the service', command: `curl -X POST ${urlOf('inventory-service', 'http://127.0.0.1:8003')}/inventory/${encodeURIComponent(product)}/restock ${JSON_TYPE} -d '{"quantity":${quantity}}'` },
 ];
 
-/** A stream of orders. */
+/** A stream of orders. What the tool has begun ends with it, and what the button has begun with the button. */
 export const loading = (rate) => [
-  { by: 'the tool', command: rate > 0 ? `orderflow load --rate ${rate} --orders ${rate * 60} --restock` : 'press Ctrl-C in the terminal of `orderflow load`' },
+  ...(rate > 0 ? [{ by: 'the tool', command: `orderflow load --rate ${rate} --orders ${rate * 60} --restock` }] : []),
   curl('/api/load', { rate }),
 ];
 
