@@ -41,7 +41,7 @@ bench-latency:
     cargo run --profile dist -p orderflow --example latency
     eval "$(deploy/testbed/up)" && cargo run --profile dist -p orderflow --example latency
 
-# Orders a second from POST to SHIPPED, latencies at a steady rate, memory: embedded, then on real servers; --seed-style, --help
+# Orders a second from POST to SHIPPED, latencies at a steady rate, memory: embedded, then on real servers; --help tells the arguments
 bench-pipeline *arguments:
     cargo run --profile dist -p orderflow --example pipeline -- {{ arguments }}
     eval "$(deploy/testbed/up)" && cargo run --profile dist -p orderflow --example pipeline -- {{ arguments }}

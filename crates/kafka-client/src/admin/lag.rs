@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kafka_wire::ResponseError;
 
-use super::{Admin, OffsetAt};
+use super::{Admin, CommittedOffset, OffsetAt};
 use crate::error::ClientError;
 use crate::topic_partition::TopicPartition;
 
@@ -70,11 +70,33 @@ impl Admin {
             usize::try_from(p.partition).is_ok_and(|p| p < count)
         };
         let partitions: Vec<_> = wanted.into_iter().filter(is_there).collect();
+        self.rows(&partitions, &committed, holders).await
+    }
+
+    /// Partitions of which nothing is committed and which nobody holds, in their order: their lag is all that is in their logs.
+    ///
+    /// # Errors
+    ///
+    /// When the logs' offsets cannot be learned, or one of the partitions is not there.
+    pub async fn lag_uncommitted(
+        &self,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<LagRow>, ClientError> {
+        self.rows(partitions, &BTreeMap::new(), BTreeMap::new())
+            .await
+    }
+
+    async fn rows(
+        &self,
+        partitions: &[TopicPartition],
+        committed: &BTreeMap<TopicPartition, CommittedOffset>,
+        mut holders: BTreeMap<TopicPartition, String>,
+    ) -> Result<Vec<LagRow>, ClientError> {
         let (starts, ends) = tokio::try_join!(
-            self.list_offsets(&partitions, OffsetAt::Earliest),
-            self.list_offsets(&partitions, OffsetAt::Latest)
+            self.list_offsets(partitions, OffsetAt::Earliest),
+            self.list_offsets(partitions, OffsetAt::Latest)
         )?;
-        let mut rows = Vec::with_capacity(partitions.len());
+        let mut rows = Vec::with_capacity(starts.len());
         for ((partition, start), (_, end)) in starts.into_iter().zip(ends) {
             let log_start = start?.offset.unwrap_or_default();
             let end = end?.offset.unwrap_or_default();

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use crate::consumer::TopicPartition;
 
 /// A way to share out the partitions of the subscribed topics among the members. Each is compatible with the one of the
-/// same name in Kafka's own client: members of both may be in one group.
+/// same name in Kafka's own client: members of both may be in one group. The leader's own client makes the plan, and where racks
+/// are set that of Java's range assignor is another one, since it looks at them (KIP-881) and this one does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Assignor {

@@ -3,13 +3,17 @@
 //! The life of a member under the classic protocol (KIP-62, KIP-345, KIP-394, KIP-429):
 //!
 //! ```text
-//!            ┌────────────── retry, MEMBER_ID_REQUIRED ─┐
-//!            ▼                                          │
-//!  start ─▶ Joining ──generation──▶ Syncing ──assignment──▶ Stable
-//!            ▲                                          │
-//!            └── Draining ◀── rebalance (revoked), session gone (lost)
-//!                   └─▶ Leaving ─▶ Ended          (close)
+//!  Idle ──start──▶ Joining ──generation──▶ Syncing ──assignment──▶ Stable
+//!                   ▲ ▲ └─ again: MEMBER_ID_REQUIRED,     │           │
+//!                   │ │    no answer, a code to retry     │           │
+//!                   │ └──── Draining ◀────────────────────┴───────────┤  revoked by a rebalance or by close, or lost with the session
+//!                   │          └──▶ Leaving ──▶ Closed                │  after close
+//!                   └────── Expelled ◀────────────────────────────────┤  not polled in time
+//!                           Failed ◀──────────────────────────────────┘  fenced, or a code that is final
 //! ```
+//!
+//! A cooperative member rejoins from Stable without draining, and drains from Syncing what it is to give up (KIP-429). Each rule with its
+//! reason is in `docs/consumer-groups.md`.
 
 mod leaving;
 mod step;

@@ -1,11 +1,11 @@
 //! The dashboard by itself.
 
-use super::output::say;
 use std::net::SocketAddr;
 
 use dashboard::DashboardSettings;
 use tokio_util::sync::CancellationToken;
 
+use super::output::say;
 use super::{init_log, kafka, until_signal};
 use crate::cli::Dashboard;
 use crate::shop::{ShopError, listen};

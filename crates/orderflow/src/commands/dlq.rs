@@ -1,6 +1,5 @@
 //! Dead letters: looking at them, sending them back, dropping them.
 
-use super::output::{say, show};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use service_kit::dead_letters::{Desk, Letter};
 
 use super::init_log;
 use super::kafka::{client, must_be_known, table};
+use super::output::{say, show};
 use crate::cli::{Dlq, Kafka};
 use crate::shop::ShopError;
 

@@ -1,12 +1,12 @@
 //! Everything in one process.
 
-use super::output::say;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use contracts::names;
 use service_kit::secret::Secret;
 use tokio_util::sync::CancellationToken;
 
+use super::output::say;
 use super::{init_log, shop_settings, until_signal};
 use crate::cli::{Role, Settings};
 use crate::shop::{Shop, ShopError, ShopSettings};

@@ -1,6 +1,5 @@
 //! The broker alone, and topics.
 
-use super::output::{say, show};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
@@ -8,6 +7,7 @@ use contracts::names;
 use kafka_broker::{Broker, BrokerConfig};
 use kafka_client::{Admin, Client, ClientConfig, ClientError, Ensured, NewTopic};
 
+use super::output::{say, show};
 use super::{init_log, until_signal};
 use crate::cli::Kafka;
 use crate::shop::ShopError;

@@ -1,6 +1,5 @@
 //! `orderflow load`: orders, and what became of them.
 
-use super::output::{say, show};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -8,6 +7,7 @@ use service_kit::application::stop_on_signal;
 use tokio::time::Instant;
 
 use super::init_log;
+use super::output::{say, show};
 use super::progress::watched;
 use crate::cli::Load;
 use crate::load::{self, LoadSettings, Progress};

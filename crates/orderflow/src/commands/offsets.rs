@@ -1,13 +1,13 @@
 //! `orderflow offsets`: how far groups are, and how far they are behind.
 
-use super::output::{say, show};
 use std::collections::{BTreeMap, BTreeSet};
 
 use contracts::names;
-use kafka_client::{Admin, ClientError, LagRow, OffsetAt, TopicPartition};
+use kafka_client::{Admin, ClientError, LagRow, TopicPartition};
 
 use super::init_log;
 use super::kafka::{client, known_groups, must_be_known, table};
+use super::output::{say, show};
 use crate::cli::Kafka;
 use crate::shop::ShopError;
 
@@ -122,25 +122,7 @@ async fn untouched(
     if partitions.is_empty() {
         return Ok(Vec::new());
     }
-    let (starts, ends) = tokio::try_join!(
-        admin.list_offsets(&partitions, OffsetAt::Earliest),
-        admin.list_offsets(&partitions, OffsetAt::Latest)
-    )?;
-    let mut rows = Vec::with_capacity(partitions.len());
-    for ((partition, start), (_, end)) in starts.into_iter().zip(ends) {
-        let log_start = start?.offset.unwrap_or_default();
-        let end = end?.offset.unwrap_or_default();
-        rows.push(LagRow {
-            topic: partition.topic,
-            partition: partition.partition,
-            committed: None,
-            log_start,
-            end,
-            lag: (end - log_start).max(0),
-            member: None,
-        });
-    }
-    Ok(rows)
+    admin.lag_uncommitted(&partitions).await
 }
 
 #[cfg(test)]

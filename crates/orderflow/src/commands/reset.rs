@@ -1,10 +1,10 @@
 //! `orderflow reset-offsets`: sets what a group has committed to another place.
 
-use super::output::{say, show};
 use kafka_client::{OffsetAt, OffsetsReset, PlannedOffset};
 
 use super::init_log;
 use super::kafka::{client, table};
+use super::output::{say, show};
 use crate::cli::{ResetOffsets, ResetTo};
 use crate::shop::ShopError;
 

@@ -1,8 +1,8 @@
 //! `orderflow verify`: whether services, topics and stock agree on every order.
 
-use super::output::{say, show};
 use std::process::ExitCode;
 
+use super::output::{say, show};
 use super::progress::watched;
 use super::{init_log, kafka};
 use crate::cli::Verify;
