@@ -111,6 +111,12 @@ impl Seen {
         (!trouble.is_empty()).then(|| trouble.join("; "))
     }
 
+    /// How many partitions the topic has; none if it is gone, or left out.
+    pub(super) fn partitions_of(&self, topic: &str) -> Option<usize> {
+        let topic = self.topics.iter().find(|found| &*found.name == topic)?;
+        Some(topic.partitions.len())
+    }
+
     /// The partition, if it is known.
     pub(super) fn partition(&self, place: &TopicPartition) -> Option<&PartitionSeen> {
         let topic = self.topics.iter().find(|topic| topic.name == place.topic)?;

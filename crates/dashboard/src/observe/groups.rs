@@ -1,6 +1,6 @@
 //! Groups as they are told: what the brokers say of them, joined with what their members say of themselves.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use kafka_client::TopicPartition;
 
@@ -70,8 +70,8 @@ fn one(group: &GroupSeen, seen: &Seen, known: &[MemberSeen]) -> Group {
     }
 }
 
-/// A row for each partition that the group has committed, or that a member holds; and the lag of all of them, also of those that are too
-/// many to be told.
+/// A row for each partition that the group has read or has yet to read; and the lag of all of them, also of those that are too many to be
+/// told.
 fn offsets(group: &GroupSeen, seen: &Seen, known: &[&MemberSeen]) -> (Vec<GroupOffset>, i64) {
     let readers: BTreeMap<&TopicPartition, &str> = group
         .description
@@ -82,14 +82,12 @@ fn offsets(group: &GroupSeen, seen: &Seen, known: &[&MemberSeen]) -> (Vec<GroupO
             held.map(|place| (place, member.member_id.as_str()))
         })
         .collect();
-    let places: BTreeSet<&TopicPartition> = group
-        .committed
-        .keys()
-        .chain(readers.keys().copied())
-        .collect();
+    let places = group
+        .description
+        .partitions_read(group.committed.keys(), |topic| seen.partitions_of(topic));
     let (mut rows, mut all) = (Vec::new(), 0);
-    for place in places {
-        // Of a topic that is gone, or left out, nothing is known.
+    for place in &places {
+        // One that came just now.
         let Some(extent) = seen.partition(place) else {
             continue;
         };

@@ -1,5 +1,8 @@
 //! Consumer groups: list, describe, delete.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use futures_util::future::join_all;
 use kafka_wire::ResponseError;
 use kafka_wire::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
@@ -38,12 +41,10 @@ impl GroupListing {
             &self.state
         };
         GroupDescription {
-            group: self.group.clone(),
             state: state.to_owned(),
             protocol_type: self.protocol_type.clone(),
-            protocol: String::new(),
-            members: Vec::new(),
             members_told: [DEAD, "Empty"].contains(&state),
+            ..GroupDescription::unknown(&self.group)
         }
     }
 }
@@ -64,6 +65,44 @@ pub struct GroupDescription {
     /// Whether `members` are all that there are. A live group of KIP-848 has members that DescribeGroups (up to version 5, which is what
     /// is asked) does not know; only [`describe_listed`](Admin::describe_listed) notices.
     pub members_told: bool,
+}
+
+impl GroupDescription {
+    /// A group that is not there.
+    pub(super) fn unknown(group: &str) -> Self {
+        Self {
+            group: group.to_owned(),
+            state: DEAD.to_owned(),
+            protocol_type: String::new(),
+            protocol: String::new(),
+            members: Vec::new(),
+            members_told: true,
+        }
+    }
+
+    /// The partitions whose lag is the group's: those that it has committed and those that its members hold. Of a consumer group also the others
+    /// of the same topics, for its members subscribe to topics: what is written to one that nobody has committed yet waits for them as well.
+    /// A group that only stores offsets (no protocol type) reads what its owner chooses, so nothing is added to what it has committed.
+    ///
+    /// `partitions_of` tells how many partitions a topic has, none if it is not there. What is not there is left out.
+    pub fn partitions_read<'a>(
+        &'a self,
+        committed: impl IntoIterator<Item = &'a TopicPartition>,
+        partitions_of: impl Fn(&str) -> Option<usize>,
+    ) -> BTreeSet<TopicPartition> {
+        let held = self.members.iter().flat_map(|member| &member.assignment);
+        let named: BTreeSet<&TopicPartition> = committed.into_iter().chain(held).collect();
+        let topics: BTreeSet<&Arc<str>> = named.iter().map(|it| &it.topic).collect();
+        let mut read = BTreeSet::new();
+        for topic in topics {
+            let there = partitions_of(topic).unwrap_or_default();
+            let all = (0..i32::try_from(there).unwrap_or(i32::MAX))
+                .map(|partition| TopicPartition::new(Arc::clone(topic), partition));
+            let whole = self.protocol_type == CONSUMERS;
+            read.extend(all.filter(|partition| whole || named.contains(partition)));
+        }
+        read
+    }
 }
 
 /// A member of a group.
@@ -203,18 +242,21 @@ impl Admin {
         join_all(asked).await
     }
 
-    /// The group's members, or none if there is no such group.
-    pub(super) async fn members_of(&self, group: &str) -> Result<Vec<GroupMember>, ClientError> {
+    /// The group, or none if there is no such group.
+    pub(super) async fn described(
+        &self,
+        group: &str,
+    ) -> Result<Option<GroupDescription>, ClientError> {
         let what = format!("describing group {group}");
         let described = self
             .attempts(&what, self.patience(), || self.describe_group_once(group))
             .await;
         match described {
-            Ok(description) => Ok(description.members),
+            Ok(description) => Ok(Some(description)),
             Err(ClientError::Broker {
                 code: ResponseError::GroupIdNotFound,
                 ..
-            }) => Ok(Vec::new()),
+            }) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -299,6 +341,28 @@ mod tests {
             let alone = listing.alone();
             assert_eq!((&*alone.state, alone.members_told), (expected, told));
         }
+    }
+
+    #[test]
+    fn what_a_group_of_consumers_has_not_committed_of_its_topics_waits_for_it() {
+        let partition = |topic: &str, partition| TopicPartition::new(topic, partition);
+        let committed = [partition("a", 1), partition("gone", 0), partition("a", 9)];
+        let mut group = GroupDescription::unknown("g");
+        group.members.push(GroupMember {
+            member_id: "m".to_owned(),
+            group_instance_id: None,
+            client_id: "c".to_owned(),
+            client_host: "/127.0.0.1".to_owned(),
+            assignment: vec![partition("b", 0)],
+        });
+        let there = |topic: &str| (topic != "gone").then_some(2);
+        let read = |group: &GroupDescription| -> Vec<String> {
+            let read = group.partitions_read(&committed, there).into_iter();
+            read.map(|partition| partition.to_string()).collect()
+        };
+        assert_eq!(read(&group), ["a-1", "b-0"]);
+        group.protocol_type = CONSUMERS.to_owned();
+        assert_eq!(read(&group), ["a-0", "a-1", "b-0", "b-1"]);
     }
 
     #[test]

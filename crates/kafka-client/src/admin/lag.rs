@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kafka_wire::ResponseError;
 
-use super::{Admin, CommittedOffset, OffsetAt};
+use super::{Admin, CommittedOffset, GroupDescription, OffsetAt};
 use crate::error::ClientError;
 use crate::topic_partition::TopicPartition;
 
@@ -28,7 +28,9 @@ pub struct LagRow {
 }
 
 impl Admin {
-    /// A group's partitions (committed or assigned), by topic and partition, with their lag.
+    /// A group's partitions, by topic and partition, with their lag: those that it has
+    /// [read or has yet to read](super::GroupDescription::partitions_read). Of a live group of KIP-848, which DescribeGroups does not know, those
+    /// that it has committed.
     ///
     /// The figures are read one after the other, so on a busy topic they may be of slightly different moments. A partition that is gone is left
     /// out.
@@ -38,20 +40,25 @@ impl Admin {
     /// When the group's or the logs' offsets cannot be learned. A group that does not exist has no rows.
     pub async fn lag(&self, group: &str) -> Result<Vec<LagRow>, ClientError> {
         let committed = self.group_offsets(group).await?;
+        let description = match self.described(group).await? {
+            Some(description) => description,
+            None => GroupDescription::unknown(group),
+        };
         let mut holders: BTreeMap<TopicPartition, String> = BTreeMap::new();
-        for member in self.members_of(group).await? {
-            for partition in member.assignment {
-                holders.insert(partition, member.member_id.clone());
+        for member in &description.members {
+            for partition in &member.assignment {
+                holders.insert(partition.clone(), member.member_id.clone());
             }
         }
-        let wanted: BTreeSet<_> = committed.keys().chain(holders.keys()).cloned().collect();
-        if wanted.is_empty() {
+        let topics: BTreeSet<&str> = committed
+            .keys()
+            .chain(holders.keys())
+            .map(|partition| &*partition.topic)
+            .collect();
+        let topics: Vec<&str> = topics.into_iter().collect();
+        if topics.is_empty() {
             return Ok(Vec::new());
         }
-        let topics: Vec<&str> = {
-            let names: BTreeSet<&str> = wanted.iter().map(|p| &*p.topic).collect();
-            names.into_iter().collect()
-        };
         let mut there: BTreeMap<String, usize> = BTreeMap::new();
         for (topic, described) in self.describe_topics(&topics).await? {
             match described {
@@ -65,11 +72,10 @@ impl Admin {
                 Err(error) => return Err(error),
             }
         }
-        let is_there = |p: &TopicPartition| {
-            let count = there.get(&*p.topic).copied().unwrap_or_default();
-            usize::try_from(p.partition).is_ok_and(|p| p < count)
-        };
-        let partitions: Vec<_> = wanted.into_iter().filter(is_there).collect();
+        let partitions: Vec<_> = description
+            .partitions_read(committed.keys(), |topic| there.get(topic).copied())
+            .into_iter()
+            .collect();
         self.rows(&partitions, &committed, holders).await
     }
 

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use kafka_broker::{Broker, BrokerConfig};
 use kafka_client::{
-    Admin, Client, ClientConfig, ClientError, ConfigOp, ConfigResource, Ensured, NewTopic,
-    OffsetAt, PerItem, ProducerConfig, ProducerRecord, ResponseError, TopicPartition,
+    Admin, Client, ClientConfig, ClientError, ConfigOp, ConfigResource, Ensured, GroupConfig,
+    GroupEvent, NewTopic, OffsetAt, OffsetReset, PerItem, ProducerConfig, ProducerRecord,
+    ResponseError, TopicPartition,
 };
 use uuid::Uuid;
 
@@ -104,6 +105,7 @@ on_every_broker! {
     topics_are_made_described_grown_and_deleted
     offsets_are_found_by_place_and_time
     offsets_of_a_group_are_set_reset_and_show_as_lag
+    what_comes_where_a_group_has_committed_nothing_is_lag
     groups_are_listed_described_and_deleted
     records_are_deleted
     configurations_are_read_and_altered
@@ -259,6 +261,38 @@ async fn offsets_of_a_group_are_set_reset_and_show_as_lag(bed: &Bed) {
             first
         );
     }
+}
+
+/// A member that committed only where there was something to read, and left.
+async fn what_comes_where_a_group_has_committed_nothing_is_lag(bed: &Bed) {
+    let topic = bed.topic(2).await;
+    bed.fill(&topic, 3).await;
+    let group = name("group");
+    let mut config = GroupConfig::new(&*group, [&*topic]);
+    config.consumer.auto_offset_reset = OffsetReset::Earliest;
+    let mut member = bed.client.consumer_group(config).unwrap();
+    let mut held = Vec::new();
+    while held.len() < 2 {
+        let event = tokio::time::timeout(Duration::from_secs(30), member.next()).await;
+        match event.expect("is assigned what there is") {
+            Some(GroupEvent::Assigned(partition)) => held.push(partition),
+            other => panic!("{other:?}"),
+        }
+    }
+    held.sort_by_key(|partition| partition.topic_partition().partition);
+    held[0].commit(2).await.unwrap();
+    held.clear();
+    member.close(Duration::from_secs(10)).await.unwrap();
+
+    let record = ProducerRecord::new(&topic).partition(1).value(b"v");
+    let producer = bed.client.producer(ProducerConfig::default());
+    producer.send(&record).await.unwrap().await.unwrap();
+    let rows = bed.admin.lag(&group).await.unwrap();
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|row| (row.partition, row.committed, row.lag, row.member.clone()))
+        .collect();
+    assert_eq!(rows, [(0, Some(2), 1, None), (1, None, 1, None)]);
 }
 
 async fn groups_are_listed_described_and_deleted(bed: &Bed) {
