@@ -73,6 +73,8 @@ pub(crate) struct Shared {
     events: Events,
     /// The partitions that the member has, revoked ones included until they are released.
     slots: Mutex<Vec<Arc<Slot>>>,
+    /// Held while the membership takes a step: whoever asks sees the place that it has with the partitions of that place.
+    stepping: Mutex<()>,
     commits: Arc<Commits>,
     /// Asks the manage loop to end.
     closing: watch::Sender<Option<Closing>>,
@@ -115,6 +117,7 @@ impl Client {
             status: watch::Sender::default(),
             events: Events::default(),
             slots: Mutex::default(),
+            stepping: Mutex::default(),
             closing: watch::Sender::new(None),
         });
         manage::spawn(self.cluster().clone(), Arc::clone(&shared), &stop);
@@ -255,6 +258,7 @@ impl Shared {
     }
 
     fn state(&self) -> GroupState {
+        let _no_step = self.stepping.lock();
         let mut partitions: Vec<_> = self
             .slots
             .lock()

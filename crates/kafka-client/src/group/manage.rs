@@ -282,6 +282,8 @@ impl Manager {
 
     fn step(&mut self, input: Input) {
         tracing::trace!(group = %self.context.config.group_id, ?input, "membership");
+        let shared = Arc::clone(&self.shared);
+        let _step = shared.stepping.lock();
         let (before, generation) = (self.membership.phase(), self.membership.generation());
         let actions = self.membership.step(input);
         let phase = self.membership.phase();

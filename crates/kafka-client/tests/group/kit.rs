@@ -16,7 +16,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use uuid::Uuid;
 
 /// The bound on everything that a test waits for.
-const PATIENCE: Duration = Duration::from_secs(40);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future)
