@@ -136,6 +136,22 @@ impl Page {
         self.client.execute(script, vec![element]).await.unwrap();
     }
 
+    /// Clicks the button whenever it is not expanded, until there is what it shows.
+    pub(crate) async fn keep_open(&self, button: &str, shown: &str) {
+        let script = "document.querySelector(`${arguments[0]}[aria-expanded=false]`)?.click(); \
+                      return document.querySelector(arguments[1]) !== null;";
+        let deadline = Instant::now() + PATIENCE;
+        let mut ticks = tokio::time::interval(INTERVAL);
+        loop {
+            ticks.tick().await;
+            let arguments = vec![json!(button), json!(shown)];
+            if self.client.execute(script, arguments).await.unwrap() == json!(true) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{button} never showed {shown}");
+        }
+    }
+
     /// Brings it to the middle of what is seen.
     pub(crate) async fn show(&self, css: &str) {
         let element = serde_json::to_value(self.find(css).await).unwrap();

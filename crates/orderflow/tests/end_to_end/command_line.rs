@@ -11,6 +11,9 @@ use orderflow::{Shop, ShopSettings};
 use crate::running::Running;
 use crate::scenarios::{at_rest_nothing_lags, product};
 
+/// Where nothing listens.
+const NOBODY: &str = "127.0.0.1:1";
+
 pub(crate) fn orderflow(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_orderflow"));
     command.args(arguments).stdin(Stdio::null());
@@ -158,11 +161,7 @@ async fn a_load_says_how_it_went_by_its_exit_code() {
         "{report}"
     );
 
-    let nobody = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let told = load(format!("http://{nobody}"), &["0"]).await.unwrap();
+    let told = load(format!("http://{NOBODY}"), &["0"]).await.unwrap();
     let stderr = String::from_utf8(told.stderr).unwrap();
     assert_eq!(told.status.code(), Some(1), "{stderr}");
     assert!(
@@ -288,17 +287,13 @@ impl Drop for Waiting {
 
 #[test]
 fn it_can_be_stopped_while_nothing_listens_where_kafka_should_be() {
-    let address = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let mut waiting = Waiting::for_kafka_at(&address.to_string());
+    let mut waiting = Waiting::for_kafka_at(NOBODY);
     let log = waiting.until("can be reached");
     assert!(
         log.contains("lost at its end"),
         "the store's warning: {log}"
     );
-    assert!(log.contains(&address.to_string()), "{log}");
+    assert!(log.contains(NOBODY), "{log}");
     waiting.ends_in_order_on("TERM");
 }
 

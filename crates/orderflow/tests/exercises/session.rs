@@ -211,7 +211,11 @@ impl Drop for Session {
             &["-TERM", "-KILL"]
         };
         for signal in signals {
-            let _ = Command::new("kill").args([*signal, pid.as_str()]).status();
+            // The first one may have ended already, which is no trouble.
+            let _ = Command::new("kill")
+                .args([*signal, pid.as_str()])
+                .stderr(Stdio::null())
+                .status();
             if ended.recv_timeout(GOODBYE).is_ok() {
                 break;
             }

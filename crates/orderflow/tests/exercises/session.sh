@@ -53,7 +53,7 @@ exercise_start() { # exercise_start NAME N
 exercise_interrupt() { # exercise_interrupt NAME
   exercise_runs "$1" || { echo "nothing runs in terminal '$1'" >&2; return 1; }
   kill -INT -- "-${exercise_terminals[$1]}"
-  exercise_ended "$1" 100 && return 0
+  exercise_ended "$1" 600 && return 0
   echo "terminal '$1' does not end" >&2
   return 1
 }

@@ -10,11 +10,11 @@ use crate::markdown::{self, Expected, Place, Servers, Step};
 use crate::output::{self, Ids};
 use crate::session::{Answer, Network, Session};
 
-/// How long a document may take, and one block of it.
-const DOCUMENT: Duration = Duration::from_secs(180);
-const BLOCK: Duration = Duration::from_secs(90);
+/// How long a document may take, and one block of it: enough to tell what hangs from what is slow.
+const DOCUMENT: Duration = Duration::from_secs(900);
+const BLOCK: Duration = Duration::from_secs(300);
 /// How long a terminal may take to print what its document says.
-const PRINTED: Duration = Duration::from_secs(30);
+const PRINTED: Duration = Duration::from_secs(120);
 
 /// Does what the document says, as far as it takes no more than these servers; a failure names the block.
 pub(crate) async fn through(document: &str, servers: Servers) {
@@ -241,10 +241,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_terminal_goes_on_beside_the_shell_until_ctrl_c() {
-        let text = "```sh terminal one\necho up\nsleep 1000\n```\n```text\nup\n```\n\
-                    ```sh\npgrep -f 'sleep 1000' | wc -l\n```\n```text\n1\n```\n\
+        let text = "```sh terminal one\necho up\nsleep 1001\n```\n```text\nup\n```\n\
+                    ```sh\nuntil pgrep -f 'sleep 1001' | wc -l | grep 1; do sleep 0.1; done\n```\n```text\n1\n```\n\
                     ```sh terminal one\n# Ctrl-C\n```\n\
-                    ```sh\nif pgrep -f 'sleep 1000'; then false; fi\n```\n";
+                    ```sh\nif pgrep -f 'sleep 1001'; then false; fi\n```\n";
         done(text).await.unwrap();
     }
 
