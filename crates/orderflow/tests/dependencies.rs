@@ -220,3 +220,29 @@ fn licences_are_weighed_as_expressions() {
     assert!(!verdict(Some("no licence at all")));
     assert!(!verdict(None));
 }
+
+/// `dist` inherits from `release`, also what that leaves unoptimized to be built soon.
+#[test]
+fn all_that_is_shipped_is_optimized() {
+    let manifest = read_table("Cargo.toml");
+    let levels = |profile: &str| -> Vec<(String, i64)> {
+        let packages = manifest
+            .get("profile")
+            .and_then(|profiles| profiles.get(profile)?.get("package")?.as_table());
+        let packages = packages.unwrap_or_else(|| panic!("{profile} names packages"));
+        let level = |settings: &Value| settings.get("opt-level").and_then(Value::as_integer);
+        packages
+            .iter()
+            .filter_map(|(name, settings)| Some((name.clone(), level(settings)?)))
+            .collect()
+    };
+    let lock = read_table("Cargo.lock");
+    let dist = levels("dist");
+    for (name, level) in levels("release") {
+        let there = locked(&lock).iter().any(|(locked, _)| *locked == name);
+        assert!(there, "release names {name}, which is not there");
+        let shipped = dist.iter().find(|(named, _)| *named == name);
+        let shipped = shipped.map_or(level, |(_, level)| *level);
+        assert_eq!(shipped, 3, "{name} in dist");
+    }
+}
