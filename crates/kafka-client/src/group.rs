@@ -73,7 +73,7 @@ pub(crate) struct Shared {
     events: Events,
     /// The partitions that the member has, revoked ones included until they are released.
     slots: Mutex<Vec<Arc<Slot>>>,
-    /// Held while the membership takes a step: whoever asks sees the place that it has with the partitions of that place.
+    /// Held while the membership takes a step, or ends: whoever asks sees the place that it has with the partitions of that place.
     stepping: Mutex<()>,
     commits: Arc<Commits>,
     /// Asks the manage loop to end.

@@ -70,7 +70,7 @@ pub enum Command {
         #[arg(long)]
         create: bool,
         /// Partitions of a topic that is made.
-        #[arg(long, default_value_t = names::PARTITIONS)]
+        #[arg(long, allow_negative_numbers = true, default_value_t = names::PARTITIONS, value_parser = clap::value_parser!(i32).range(1..))]
         partitions: i32,
         /// Which Kafka.
         #[command(flatten)]
@@ -112,7 +112,7 @@ pub enum Dlq {
         #[arg(long)]
         group: Option<String>,
         /// The most letters of a topic.
-        #[arg(long, default_value_t = 20, value_parser = at_least_one)]
+        #[arg(long, allow_negative_numbers = true, default_value_t = 20, value_parser = at_least_one)]
         limit: usize,
         /// Which Kafka.
         #[command(flatten)]
@@ -123,6 +123,7 @@ pub enum Dlq {
         /// The topic of dead letters, as `dlq list` prints it.
         topic: String,
         /// The letter's offset in it.
+        #[arg(allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(0..))]
         offset: i64,
         /// Which Kafka.
         #[command(flatten)]
@@ -133,7 +134,7 @@ pub enum Dlq {
         /// The topic of dead letters.
         topic: String,
         /// Only those before this offset.
-        #[arg(long, value_parser = clap::value_parser!(i64).range(0..))]
+        #[arg(long, allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(0..))]
         before: Option<i64>,
         /// Which Kafka.
         #[command(flatten)]
@@ -144,7 +145,7 @@ pub enum Dlq {
         /// The topic of dead letters.
         topic: String,
         /// Those before this offset.
-        #[arg(long, required_unless_present = "all", value_parser = clap::value_parser!(i64).range(0..))]
+        #[arg(long, required_unless_present = "all", allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(0..))]
         before: Option<i64>,
         /// All of them.
         #[arg(long, conflicts_with = "before")]
@@ -257,7 +258,7 @@ pub struct Settings {
     #[arg(long, env = "PROCESSING_TIME_MS", default_value = "0")]
     pub processing_time: ProcessingTime,
     /// The most orders of a partition that a service works on at the same time; one order's events go one after the other.
-    #[arg(long, env = "CONCURRENCY", default_value_t = WorkerConfig::default().concurrency, value_parser = at_least_one)]
+    #[arg(long, env = "CONCURRENCY", allow_negative_numbers = true, default_value_t = WorkerConfig::default().concurrency, value_parser = at_least_one)]
     pub concurrency: usize,
     /// What this process is to its consumer groups: one that comes back under this name, even after a crash, has its partitions
     /// at once (Kafka's group.instance.id). Without it, on a real Kafka, its service, host and port.
@@ -315,10 +316,8 @@ fn relay(text: &str) -> Result<Option<SmtpUrl>, String> {
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse::<usize>() {
-        Ok(0) => Err("must be at least 1".to_owned()),
-        parsed => parsed.map_err(|error| error.to_string()),
-    }
+    let parsed = text.parse().ok().filter(|number| *number > 0);
+    parsed.ok_or_else(|| "must be a whole number from 1".to_owned())
 }
 
 /// What Kafka takes (KIP-345); what is empty counts as left out.
@@ -336,6 +335,7 @@ fn instance_id(text: &str) -> Result<String, String> {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+    use clap::error::ErrorKind;
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -347,6 +347,36 @@ mod tests {
         let misplaced = ["orderflow", "--processing-time", "1s", "serve", "payment"];
         let error = Cli::try_parse_from(misplaced).unwrap_err().to_string();
         assert!(error.contains("serve"), "{error}");
+    }
+
+    #[test]
+    fn a_number_below_what_can_be_is_told_with_the_setting_that_it_is_for() {
+        for (line, setting) in [
+            ("topics --partitions -1", "--partitions"),
+            ("topics --create --partitions 0", "--partitions"),
+            ("dlq list --limit -1", "--limit"),
+            ("dlq show t -1", "<OFFSET>"),
+            ("dlq redrive t --before -1", "--before"),
+            ("dlq drop t --before -1", "--before"),
+            ("serve payment --concurrency -1", "--concurrency"),
+            ("load --orders -1", "--orders"),
+            ("load --orders 1 --concurrency -1", "--concurrency"),
+            ("load --orders 1 --rate -1.5", "--rate"),
+            ("load --orders 1 --seed -1", "--seed"),
+            ("load --orders 1 --cancel -1", "--cancel"),
+            ("load --orders 1 --follow-for -1", "--follow-for"),
+            ("verify --wait -1", "--wait"),
+            ("reset-offsets --group g --to -1", "--to"),
+            (
+                "reset-offsets --group g --to 0 --topic t --partition -1",
+                "--partition",
+            ),
+        ] {
+            let arguments = ["orderflow"].into_iter().chain(line.split(' '));
+            let error = Cli::try_parse_from(arguments).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ValueValidation, "{line}: {error}");
+            assert!(error.to_string().contains(setting), "{line}: {error}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! What is seen comes from [`dashboard::snapshot`]; here is what is remembered of it, what the keys do, and how it is drawn.
 
 mod draw;
+mod heading;
 #[cfg(test)]
 mod tests;
 

@@ -23,7 +23,11 @@ fn readme() -> String {
 fn commands(text: &str) -> Vec<Vec<&str>> {
     text.split(['\n', '`'])
         .filter_map(|code| code.split_once("cargo run --release"))
-        .map(|(_, rest)| rest.split(['#', '&', ')']).next().unwrap_or_default())
+        .map(|(_, rest)| {
+            rest.split(['#', '&', ')', '|', ';'])
+                .next()
+                .unwrap_or_default()
+        })
         .filter_map(|rest| rest.strip_prefix(" -- "))
         .map(|arguments| arguments.split_whitespace().collect())
         .collect()

@@ -87,7 +87,7 @@ fn offsets(group: &GroupSeen, seen: &Seen, known: &[&MemberSeen]) -> (Vec<GroupO
         .partitions_read(group.committed.keys(), |topic| seen.partitions_of(topic));
     let (mut rows, mut all) = (Vec::new(), 0);
     for place in &places {
-        // One that came just now.
+        // Never: it was counted.
         let Some(extent) = seen.partition(place) else {
             continue;
         };
@@ -265,5 +265,19 @@ mod tests {
         assert_eq!(rows, [(0, Some(6), 4), (1, None, 5), (2, Some(0), 3)]);
         assert_eq!(groups[0].lag, 12);
         assert_eq!(groups[0].generation, None);
+    }
+
+    #[test]
+    fn what_a_group_of_consumers_has_not_committed_waits_for_it_also_while_nobody_reads() {
+        let mut seen = seen();
+        seen.groups[0].description.members.clear();
+        let rows = |seen: &Seen| -> Vec<(i32, i64)> {
+            let groups = told(seen, &[]);
+            let rows = groups[0].offsets.iter();
+            rows.map(|row| (row.partition, row.lag)).collect()
+        };
+        assert_eq!(rows(&seen), [(0, 4), (1, 5), (2, 3)]);
+        seen.groups[0].description.protocol_type.clear();
+        assert_eq!(rows(&seen), [(0, 4), (2, 3)]);
     }
 }

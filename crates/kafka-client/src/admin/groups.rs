@@ -81,8 +81,9 @@ impl GroupDescription {
     }
 
     /// The partitions whose lag is the group's: those that it has committed and those that its members hold. Of a consumer group also the others
-    /// of the same topics, for its members subscribe to topics: what is written to one that nobody has committed yet waits for them as well.
-    /// A group that only stores offsets (no protocol type) reads what its owner chooses, so nothing is added to what it has committed.
+    /// of the same topics, for its members subscribe to topics. What lies there is counted as if the group read it: where it would begin
+    /// (`auto_offset_reset`), and whether it still subscribes to the topic, no broker tells. A group that only stores offsets (no protocol
+    /// type) reads what its owner chooses, so nothing is added to what it has committed.
     ///
     /// `partitions_of` tells how many partitions a topic has, none if it is not there. What is not there is left out.
     pub fn partitions_read<'a>(
@@ -90,8 +91,7 @@ impl GroupDescription {
         committed: impl IntoIterator<Item = &'a TopicPartition>,
         partitions_of: impl Fn(&str) -> Option<usize>,
     ) -> BTreeSet<TopicPartition> {
-        let held = self.members.iter().flat_map(|member| &member.assignment);
-        let named: BTreeSet<&TopicPartition> = committed.into_iter().chain(held).collect();
+        let named = self.named(committed);
         let topics: BTreeSet<&Arc<str>> = named.iter().map(|it| &it.topic).collect();
         let mut read = BTreeSet::new();
         for topic in topics {
@@ -102,6 +102,15 @@ impl GroupDescription {
             read.extend(all.filter(|partition| whole || named.contains(partition)));
         }
         read
+    }
+
+    /// What it has committed, and what its members hold.
+    pub(super) fn named<'a>(
+        &'a self,
+        committed: impl IntoIterator<Item = &'a TopicPartition>,
+    ) -> BTreeSet<&'a TopicPartition> {
+        let held = self.members.iter().flat_map(|member| &member.assignment);
+        committed.into_iter().chain(held).collect()
     }
 }
 
@@ -155,13 +164,9 @@ impl Admin {
     ///
     /// Each group has its own result. One that does not exist is `Dead` and has no members; newer brokers say `GroupIdNotFound`.
     pub async fn describe_groups(&self, groups: &[&str]) -> PerItem<String, GroupDescription> {
-        let asked = groups.iter().map(|group| async move {
-            let what = format!("describing group {group}");
-            let description = self
-                .attempts(&what, self.patience(), || self.describe_group_once(group))
-                .await;
-            ((*group).to_owned(), description)
-        });
+        let asked = groups
+            .iter()
+            .map(|group| async move { ((*group).to_owned(), self.describe_group(group).await) });
         join_all(asked).await
     }
 
@@ -175,21 +180,37 @@ impl Admin {
         &self,
         listing: &GroupListing,
     ) -> Result<GroupDescription, ClientError> {
-        let described = self.describe_groups(&[&listing.group]).await;
-        let described = match described.into_iter().next() {
-            Some((_, described)) => described,
-            None => Err(unanswered("DescribeGroups", &*listing.group)),
-        };
-        match described {
-            Ok(description) if description.state != DEAD => Ok(description),
-            // Newer versions say that there is no such group.
+        let known = self.describe_known(&listing.group).await?;
+        Ok(known.unwrap_or_else(|| listing.alone()))
+    }
+
+    /// Describes a group, as [`describe_listed`](Self::describe_listed) does if it is in the list.
+    pub(super) async fn describe(&self, group: &str) -> Result<GroupDescription, ClientError> {
+        if let Some(known) = self.describe_known(group).await? {
+            return Ok(known);
+        }
+        let listed = self.list_groups().await?;
+        let listed = listed.iter().find(|listing| listing.group == group);
+        Ok(listed.map_or_else(|| GroupDescription::unknown(group), GroupListing::alone))
+    }
+
+    /// None for one that DescribeGroups does not know: it says `Dead`, or, in newer versions, that there is no such group.
+    async fn describe_known(&self, group: &str) -> Result<Option<GroupDescription>, ClientError> {
+        match self.describe_group(group).await {
+            Ok(description) if description.state != DEAD => Ok(Some(description)),
             Ok(_)
             | Err(ClientError::Broker {
                 code: ResponseError::GroupIdNotFound,
                 ..
-            }) => Ok(listing.alone()),
+            }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    async fn describe_group(&self, group: &str) -> Result<GroupDescription, ClientError> {
+        let what = format!("describing group {group}");
+        self.attempts(&what, self.patience(), || self.describe_group_once(group))
+            .await
     }
 
     async fn describe_group_once(&self, group: &str) -> Result<GroupDescription, ClientError> {
@@ -240,25 +261,6 @@ impl Admin {
             ((*group).to_owned(), deleted)
         });
         join_all(asked).await
-    }
-
-    /// The group, or none if there is no such group.
-    pub(super) async fn described(
-        &self,
-        group: &str,
-    ) -> Result<Option<GroupDescription>, ClientError> {
-        let what = format!("describing group {group}");
-        let described = self
-            .attempts(&what, self.patience(), || self.describe_group_once(group))
-            .await;
-        match described {
-            Ok(description) => Ok(Some(description)),
-            Err(ClientError::Broker {
-                code: ResponseError::GroupIdNotFound,
-                ..
-            }) => Ok(None),
-            Err(error) => Err(error),
-        }
     }
 }
 
@@ -363,6 +365,13 @@ mod tests {
         assert_eq!(read(&group), ["a-1", "b-0"]);
         group.protocol_type = CONSUMERS.to_owned();
         assert_eq!(read(&group), ["a-0", "a-1", "b-0", "b-1"]);
+        // One of KIP-848, of which only the list tells.
+        let listed = GroupListing {
+            group: "g".to_owned(),
+            protocol_type: CONSUMERS.to_owned(),
+            state: "Stable".to_owned(),
+        };
+        assert_eq!(read(&listed.alone()), ["a-0", "a-1"]);
     }
 
     #[test]

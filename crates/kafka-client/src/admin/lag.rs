@@ -1,10 +1,10 @@
 //! How far a group is behind.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use kafka_wire::ResponseError;
 
-use super::{Admin, CommittedOffset, GroupDescription, OffsetAt};
+use super::{Admin, CommittedOffset, OffsetAt};
 use crate::error::ClientError;
 use crate::topic_partition::TopicPartition;
 
@@ -21,7 +21,7 @@ pub struct LagRow {
     pub log_start: i64,
     /// The offset of the next record to be written.
     pub end: i64,
-    /// Records between: `max(end − max(committed, log_start), 0)`.
+    /// Records between: `max(end − max(committed, log_start), 0)`, and where nothing is committed all that there are.
     pub lag: i64,
     /// Who holds the partition: a member's id; none if nobody does.
     pub member: Option<String>,
@@ -29,8 +29,7 @@ pub struct LagRow {
 
 impl Admin {
     /// A group's partitions, by topic and partition, with their lag: those that it has
-    /// [read or has yet to read](super::GroupDescription::partitions_read). Of a live group of KIP-848, which DescribeGroups does not know, those
-    /// that it has committed.
+    /// [read or has yet to read](super::GroupDescription::partitions_read).
     ///
     /// The figures are read one after the other, so on a busy topic they may be of slightly different moments. A partition that is gone is left
     /// out.
@@ -40,22 +39,16 @@ impl Admin {
     /// When the group's or the logs' offsets cannot be learned. A group that does not exist has no rows.
     pub async fn lag(&self, group: &str) -> Result<Vec<LagRow>, ClientError> {
         let committed = self.group_offsets(group).await?;
-        let description = match self.described(group).await? {
-            Some(description) => description,
-            None => GroupDescription::unknown(group),
-        };
+        let description = self.describe(group).await?;
         let mut holders: BTreeMap<TopicPartition, String> = BTreeMap::new();
         for member in &description.members {
             for partition in &member.assignment {
                 holders.insert(partition.clone(), member.member_id.clone());
             }
         }
-        let topics: BTreeSet<&str> = committed
-            .keys()
-            .chain(holders.keys())
-            .map(|partition| &*partition.topic)
-            .collect();
-        let topics: Vec<&str> = topics.into_iter().collect();
+        let named = description.named(committed.keys()).into_iter();
+        let mut topics: Vec<&str> = named.map(|partition| &*partition.topic).collect();
+        topics.dedup();
         if topics.is_empty() {
             return Ok(Vec::new());
         }

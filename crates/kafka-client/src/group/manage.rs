@@ -120,6 +120,8 @@ struct EndOnDrop(Arc<Shared>);
 
 impl Drop for EndOnDrop {
     fn drop(&mut self) {
+        // Not within a step any more: what a step holds ends with it, also where it panics.
+        let _step = self.0.stepping.lock();
         let phase = self.0.status.borrow().phase;
         if !matches!(phase, GroupPhase::Closed | GroupPhase::Failed) {
             self.0.end(GroupPhase::Closed, LostReason::Closed);
@@ -282,8 +284,6 @@ impl Manager {
 
     fn step(&mut self, input: Input) {
         tracing::trace!(group = %self.context.config.group_id, ?input, "membership");
-        let shared = Arc::clone(&self.shared);
-        let _step = shared.stepping.lock();
         let (before, generation) = (self.membership.phase(), self.membership.generation());
         let actions = self.membership.step(input);
         let phase = self.membership.phase();
@@ -297,6 +297,8 @@ impl Manager {
                 "membership"
             );
         }
+        let shared = Arc::clone(&self.shared);
+        let _step = shared.stepping.lock();
         // Whoever is told to finish sees why. The end is told when it has come, by the action.
         if !matches!(phase, GroupPhase::Closed | GroupPhase::Failed) {
             self.publish_status(phase);

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use kafka_broker::{ApiKey, Fault, FaultAction};
-use kafka_client::{Client, ClientConfig, GroupConfig, GroupPhase};
+use kafka_client::{Client, ClientConfig, GroupConfig};
 
-use crate::kit::{Bed, Journal, Member, PATIENCE, assigned, config, within};
+use crate::kit::{Bed, Journal, Member, assigned, config, within};
 
 #[tokio::test]
 async fn a_coordinator_and_a_leader_that_move_are_found_again() {
@@ -86,30 +86,6 @@ async fn partitions_that_are_added_are_assigned() {
     }
     member.wait_for_partitions(3).await;
     member.close().await;
-}
-
-/// Whoever asks again and again, on a thread of its own, never sees the place without what belongs to it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_member_that_is_seen_stable_is_seen_with_its_partitions() {
-    let bed = Bed::embedded().await;
-    let topic = bed.topic(100).await;
-    for _ in 0..10 {
-        let config = config(&bed.name("group"), &topic);
-        let group = bed.client.consumer_group(config).unwrap();
-        let handle = group.handle();
-        let seen = tokio::task::spawn_blocking(move || {
-            let began = std::time::Instant::now();
-            loop {
-                let state = handle.state();
-                if state.status.phase == GroupPhase::Stable {
-                    return state.partitions.len();
-                }
-                assert!(began.elapsed() < PATIENCE, "{state:?}");
-            }
-        });
-        assert_eq!(seen.await.unwrap(), 100);
-        group.close(Duration::from_secs(5)).await.unwrap();
-    }
 }
 
 #[tokio::test]

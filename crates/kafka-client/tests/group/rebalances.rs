@@ -1,12 +1,17 @@
 //! Rebalances that move little: cooperative and sticky assignors, members that keep their place.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use kafka_client::{Assignor, GroupConfig, GroupMembershipOperation};
+use kafka_client::{
+    Assignor, GroupConfig, GroupHandle, GroupMembershipOperation, GroupPhase, GroupState,
+};
+use tokio::task::JoinHandle;
 
-use crate::kit::{Bed, Journal, Member, assigned, config, keys, wait_for_partitions, within};
+use crate::kit::{
+    Bed, Journal, Member, PATIENCE, assigned, config, keys, wait_for_partitions, within,
+};
 
 const CLOSE: Duration = Duration::from_secs(15);
 
@@ -247,4 +252,48 @@ fn partitions(member: &Member) -> BTreeSet<i32> {
     let state = member.handle.state();
     let partitions = state.partitions.iter();
     partitions.map(|p| p.partition.partition).collect()
+}
+
+/// Looks again and again, on a thread of its own, until a state is the one that is waited for.
+fn seen(
+    handle: GroupHandle,
+    wanted: impl Fn(&GroupState) -> bool + Send + 'static,
+) -> JoinHandle<GroupState> {
+    tokio::task::spawn_blocking(move || {
+        let began = Instant::now();
+        loop {
+            let state = handle.state();
+            if wanted(&state) {
+                return state;
+            }
+            assert!(began.elapsed() < PATIENCE, "{state:?}");
+            std::thread::yield_now();
+        }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_state_is_never_seen_half_way() {
+    const PARTITIONS: usize = 100;
+    let bed = Bed::embedded().await;
+    let topic = bed.topic(100).await;
+    for crashes in [false, true].repeat(20) {
+        let config = config(&bed.name("group"), &topic);
+        let group = bed.client.consumer_group(config).unwrap();
+        let is_stable = |state: &GroupState| state.status.phase == GroupPhase::Stable;
+        let stable = seen(group.handle(), is_stable).await.unwrap();
+        assert_eq!(stable.partitions.len(), PARTITIONS);
+
+        let fewer = |state: &GroupState| state.partitions.len() < PARTITIONS;
+        let ended = seen(group.handle(), fewer);
+        if crashes {
+            drop(group);
+        } else {
+            group.close(CLOSE).await.unwrap();
+        }
+        let ended = ended.await.unwrap();
+        let phase = ended.status.phase;
+        assert!(ended.partitions.is_empty(), "{phase:?}");
+        assert_ne!(phase, GroupPhase::Stable);
+    }
 }

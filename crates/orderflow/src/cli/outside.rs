@@ -118,20 +118,20 @@ pub struct Top {
 #[derive(Debug, Clone, Args)]
 pub struct Load {
     /// How many orders.
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(1..))]
     pub orders: u64,
     /// How many requests are under way at a time.
-    #[arg(long, default_value_t = 50, value_parser = super::at_least_one)]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 50, value_parser = super::at_least_one)]
     pub concurrency: usize,
     /// Orders a second, each due at its time whether or not the ones before were answered; without it, as fast as the answers
     /// come.
-    #[arg(long, value_parser = above_zero)]
+    #[arg(long, allow_negative_numbers = true, value_parser = above_zero)]
     pub rate: Option<f64>,
     /// The same seed gives the same orders of the same products; without it, others each time.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub seed: Option<u64>,
     /// How many of a hundred orders are asked back at once.
-    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=100))]
+    #[arg(long, allow_negative_numbers = true, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=100))]
     pub cancel: u8,
     /// First deliver to the inventory what the orders want.
     #[arg(long)]
@@ -140,7 +140,7 @@ pub struct Load {
     #[arg(long)]
     pub json: bool,
     /// How long orders are followed after the last was posted, and a request that got no answer is sent again.
-    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    #[arg(long, allow_negative_numbers = true, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     pub follow_for: Duration,
     /// Where order-service answers.
     #[command(flatten)]
@@ -154,7 +154,7 @@ pub struct Load {
 #[derive(Debug, Clone, Args)]
 pub struct Verify {
     /// How long to wait until all orders are final and everything is as it must be.
-    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
+    #[arg(long, allow_negative_numbers = true, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
     pub wait: Duration,
     /// Print one JSON object.
     #[arg(long)]
@@ -180,8 +180,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
     const MOST: u64 = 24 * 60 * 60;
     match text.parse() {
         Ok(seconds) if seconds <= MOST => Ok(Duration::from_secs(seconds)),
-        Ok(_) => Err(format!("must be at most {MOST} seconds")),
-        Err(error) => Err(error.to_string()),
+        _ => Err(format!("must be whole seconds from 0 to {MOST}")),
     }
 }
 

@@ -15,13 +15,17 @@ pub struct ResetOffsets {
     pub group: String,
     /// Where the group is to read on: earliest, latest, an offset, or the first record since a time as RFC 3339 writes it. What lies
     /// outside of a partition's log is its nearest end.
-    #[arg(long, value_name = "earliest|latest|OFFSET|TIMESTAMP")]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "earliest|latest|OFFSET|TIMESTAMP"
+    )]
     pub to: ResetTo,
     /// Only of this topic; without it, of every topic that the group has committed an offset of and that is still there.
     #[arg(long)]
     pub topic: Option<String>,
     /// Only of this partition of the topic.
-    #[arg(long, requires = "topic", value_parser = clap::value_parser!(i32).range(0..))]
+    #[arg(long, requires = "topic", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(0..))]
     pub partition: Option<i32>,
     /// Print what would be set, and set nothing.
     #[arg(long)]

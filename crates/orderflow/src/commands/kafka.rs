@@ -42,10 +42,6 @@ pub(super) fn client(kafka: &Kafka) -> Result<Client, ClientError> {
 
 pub(super) async fn topics(kafka: &Kafka, create: bool, partitions: i32) -> Result<(), ShopError> {
     init_log("warn")?;
-    // Also where nothing is made: it is a mistake, and would otherwise show at another time.
-    if partitions < 1 {
-        return Err(ShopError::Partitions(partitions));
-    }
     let admin = admin(kafka)?;
     if create {
         let wanted = names::TOPICS.map(|topic| NewTopic::new(topic, partitions, -1));

@@ -85,9 +85,9 @@ fn line(group: &str, row: LagRow) -> [String; 7] {
     ]
 }
 
-/// A group's partitions, by topic and partition: those that it has read or has yet to read; and, of topics that its service reads and it has
-/// committed nothing of, those where something waits for it. Of a service that has committed nothing at all and does not run it is all that
-/// it will read.
+/// A group's partitions, by topic and partition: those that it has read or has yet to read; and, of what its service reads, the others where
+/// something waits for it: nothing says of a group that never had members that it reads whole topics. Of a service that has committed
+/// nothing at all and does not run it is all that it will read.
 async fn rows(admin: &Admin, group: &str) -> Result<Vec<LagRow>, ClientError> {
     let mut rows: BTreeMap<TopicPartition, LagRow> = BTreeMap::new();
     let key = |row: &LagRow| TopicPartition::new(&*row.topic, row.partition);

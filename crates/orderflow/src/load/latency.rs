@@ -35,6 +35,9 @@ impl Latency {
 
 impl fmt::Display for Latency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::default() {
+            return f.write_str("never");
+        }
         write!(
             f,
             "p50 {:.2} ms   p99 {:.2} ms   p99.9 {:.2} ms   max {:.2} ms",
@@ -79,5 +82,6 @@ mod tests {
         assert_eq!(latency, Latency::of(&mut forth));
         assert_eq!((latency.p50_ms, latency.max_ms), (250.0, 500.0));
         assert_eq!(Latency::of(&mut []), Latency::default());
+        assert_eq!(Latency::of(&mut []).to_string(), "never");
     }
 }

@@ -65,9 +65,6 @@ pub enum ShopError {
     /// A group's offsets were not set, or not all of them.
     #[error(transparent)]
     Reset(Box<ResetError>),
-    /// A topic cannot have so many partitions.
-    #[error("--partitions must be at least 1, and not {0}")]
-    Partitions(i32),
     /// The dead letters cannot be had.
     #[error(transparent)]
     DeadLetters(#[from] DeskError),

@@ -1,6 +1,6 @@
 //! How it looks.
 
-use dashboard::snapshot::{Group, GroupOffset, KafkaState, Snapshot, TopicKind};
+use dashboard::snapshot::{Group, GroupOffset, Snapshot};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style, Stylize};
@@ -8,9 +8,13 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Sparkline, Table, TableState};
 
 use super::Top;
+use super::heading::heading;
+
+/// The least lines of the partitions and the orders.
+const LEAST_BELOW: u16 = 6;
 
 /// What a status is told by beside its name.
-fn colour(status: &str) -> Color {
+pub(super) fn colour(status: &str) -> Color {
     match status {
         "SHIPPED" | "Stable" | "running" => Color::Green,
         "PENDING"
@@ -31,15 +35,19 @@ impl Top {
             frame.render_widget(Paragraph::new("looking for the shop …"), frame.area());
             return;
         };
+        let Rect { width, height, .. } = frame.area();
         let groups = u16::try_from(seen.groups.len()).unwrap_or(u16::MAX);
+        let groups = groups.saturating_add(2).min(height / 3);
+        let room = height.saturating_sub(groups + LEAST_BELOW + 1);
+        let heading = heading(seen, width, room.min(height / 3));
         let rows = Layout::vertical([
-            Constraint::Length(3),
-            Constraint::Length(groups.saturating_add(2).min(frame.area().height / 3)),
-            Constraint::Min(6),
+            Constraint::Length(u16::try_from(heading.len()).unwrap_or(u16::MAX)),
+            Constraint::Length(groups),
+            Constraint::Min(LEAST_BELOW),
             Constraint::Length(1),
         ]);
         let [head, group_area, below, keys] = rows.areas(frame.area());
-        frame.render_widget(Paragraph::new(heading(seen)), head);
+        frame.render_widget(Paragraph::new(heading), head);
         self.draw_groups(frame, group_area);
         let [partitions, orders] =
             Layout::horizontal([Constraint::Percentage(68), Constraint::Percentage(32)])
@@ -68,6 +76,14 @@ impl Top {
                 lag_cell(group.lag),
             ])
         });
+        // Without the title and the names of the columns. Where not all have room, those about the chosen one are shown.
+        let room = usize::from(area.height).saturating_sub(2);
+        let all = self.groups().len();
+        let title = if all > room {
+            format!(" {} of {all} groups ", self.chosen() + 1)
+        } else {
+            String::new()
+        };
         let widths = [
             Constraint::Min(20),
             Constraint::Length(19),
@@ -78,7 +94,7 @@ impl Top {
         let table = Table::new(rows, widths)
             .header(header(["GROUP", "STATE", "GENERATION", "MEMBERS", "LAG"]))
             .row_highlight_style(Style::new().add_modifier(Modifier::REVERSED))
-            .block(Block::new().borders(Borders::TOP));
+            .block(Block::new().borders(Borders::TOP).title(title));
         let mut state = TableState::new().with_selected(Some(self.chosen()));
         frame.render_stateful_widget(table, list, &mut state);
         let chosen = self.groups().get(self.chosen());
@@ -98,55 +114,6 @@ impl Top {
             frame.render_widget(line, history);
         }
     }
-}
-
-fn heading(seen: &Snapshot) -> Vec<Line<'_>> {
-    let kafka = &seen.kafka;
-    let error = |sign| kafka.error.as_ref().map(|error| format!("{sign}{error}"));
-    let (state, error) = match kafka.state {
-        // What could not be learned all the same, or was left out.
-        KafkaState::Up => (
-            "up".fg(Color::Green),
-            error("  ").map(|it| it.fg(Color::Yellow)),
-        ),
-        KafkaState::Away => (
-            "away".fg(Color::Red),
-            error(": ").map(|it| it.fg(Color::Red)),
-        ),
-    };
-    let brokers = kafka.brokers.len();
-    let mut first = vec![
-        "orderflow top".bold(),
-        format!(
-            "   Kafka {}{}, {brokers} broker{} ",
-            kafka.bootstrap_servers,
-            if kafka.embedded { " (embedded)" } else { "" },
-            if brokers == 1 { "" } else { "s" },
-        )
-        .into(),
-        state,
-    ];
-    first.extend(error);
-    let mut rates = vec![Span::from("records/s  ")];
-    for topic in seen
-        .topics
-        .iter()
-        .filter(|topic| topic.kind == TopicKind::Pipeline)
-    {
-        rates.push(Span::from(format!("{} ", topic.topic)).fg(Color::DarkGray));
-        rates.push(Span::from(format!("{:.1}  ", topic.rate)).bold());
-    }
-    let mut services = vec![Span::from("services   ")];
-    for service in &seen.services {
-        for instance in &service.instances {
-            let state = serde_json::to_value(instance.state).unwrap_or_default();
-            let state = state.as_str().unwrap_or_default().to_owned();
-            services.push(Span::from(format!("{} ", instance.instance)));
-            services.push(Span::from(state.clone()).fg(colour(&state)));
-            services.push("  ".into());
-        }
-    }
-    vec![Line::from(first), Line::from(rates), Line::from(services)]
 }
 
 fn draw_partitions(frame: &mut Frame<'_>, area: Rect, group: &Group) {

@@ -221,3 +221,39 @@ fn partitions_that_have_no_room_are_counted() {
     );
     assert!(!screen(&top, 120, 60).contains(" more"));
 }
+
+#[test]
+fn services_that_have_no_room_beside_each_other_are_below_each_other() {
+    let mut seen = snapshot(vec![group("a", 1)]);
+    let one = seen.services[0].instances[0].clone();
+    seen.services[0].instances = (1..=8)
+        .map(|number| ServiceInstance {
+            instance: format!("payment-service-{number}"),
+            ..one.clone()
+        })
+        .collect();
+    let mut top = Top::default();
+    top.see(seen);
+    let wide = screen(&top, 80, 24);
+    for number in 1..=8 {
+        let expected = format!("payment-service-{number} crashed");
+        assert!(wide.contains(&expected), "{expected} is not in\n{wide}");
+    }
+    let narrow = screen(&top, 40, 12);
+    assert!(narrow.contains("… more than there is room for"), "{narrow}");
+}
+
+#[test]
+fn groups_that_have_no_room_are_counted() {
+    let groups = |count| (0..count).map(|n| group(&format!("g{n:02}"), n)).collect();
+    let mut top = Top::default();
+    top.see(snapshot(groups(40)));
+    top.press(KeyCode::Down);
+    let screen_of_forty = screen(&top, 120, 24);
+    assert!(
+        screen_of_forty.contains(" 2 of 40 groups "),
+        "{screen_of_forty}"
+    );
+    top.see(snapshot(groups(5)));
+    assert!(!screen(&top, 120, 24).contains(" groups "));
+}

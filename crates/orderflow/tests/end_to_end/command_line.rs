@@ -118,17 +118,6 @@ async fn the_offsets_and_dead_letters_of_a_group_that_is_not_there_are_an_error(
     shop.stop().await;
 }
 
-#[test]
-fn a_topic_has_at_least_one_partition() {
-    for arguments in [
-        &["topics", "--partitions=0"][..],
-        &["topics", "--create", "--partitions=-1"],
-    ] {
-        let told = refused(&mut orderflow(arguments));
-        assert!(told.contains("--partitions"), "{told}");
-    }
-}
-
 /// The report as JSON, the exit code 0; and 1 where no order could be placed, with the reason on standard error.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_load_says_how_it_went_by_its_exit_code() {

@@ -211,7 +211,7 @@ impl Drop for Session {
             &["-TERM", "-KILL"]
         };
         for signal in signals {
-            // The first one may have ended already, which is no trouble.
+            // What the first signal ended is not there for the second.
             let _ = Command::new("kill")
                 .args([*signal, pid.as_str()])
                 .stderr(Stdio::null())
