@@ -23,9 +23,11 @@ use crate::running::PATIENCE;
 
 /// Orders of a long run, and how fast they come: a fault every two seconds then strikes twenty times.
 const LONG: (u64, f64) = (5000, 100.0);
-/// The same of a short one, as fast as a small machine bears beside the servers: where a stop finds more than can be done in its time, events
+/// The same of a short one.
+const SHORT: (u64, f64) = (1500, 100.0);
+/// As long as a short one, and as fast as a small machine bears beside the servers: where a stop finds more than can be done in its time, events
 /// come again, as they should.
-const SHORT: (u64, f64) = (600, 40.0);
+const GENTLE: (u64, f64) = (600, 40.0);
 const BETWEEN_FAULTS: Duration = Duration::from_secs(2);
 
 /// The four services, a process each.
@@ -225,7 +227,7 @@ async fn killed_services_lose_and_double_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs KAFKA_BOOTSTRAP_SERVERS and MONGODB_URI: eval \"$(deploy/testbed/up)\""]
 async fn services_that_are_stopped_under_load_publish_nothing_twice() {
-    services_are_stopped(SHORT).await;
+    services_are_stopped(GENTLE).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
