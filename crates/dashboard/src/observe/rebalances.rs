@@ -191,7 +191,11 @@ fn emptied(before: &Assignment, now: &Assignment, services: &[Service]) -> Optio
         |wanted: &[InstanceState]| states.iter().flatten().any(|state| wanted.contains(state));
     Some(if any(&[InstanceState::Crashed]) {
         Emptied::SessionTimedOut
-    } else if any(&[InstanceState::Stopped, InstanceState::Running]) {
+    } else if any(&[
+        InstanceState::Stopping,
+        InstanceState::Stopped,
+        InstanceState::Running,
+    ]) {
         Emptied::Left
     } else {
         Emptied::Gone

@@ -193,7 +193,7 @@ fn draw_orders(frame: &mut Frame<'_>, area: Rect, seen: &Snapshot) {
     });
     let backlog = seen.orders.backlog;
     let backlog = backlog.map_or("unknown".to_owned(), |orders| orders.to_string());
-    let title = format!(" orders   outbox {backlog}   dead letters {letters} ");
+    let title = format!(" outbox {backlog}  dead letters {letters} ");
     let table = Table::new(rows, [Constraint::Min(12), Constraint::Length(10)])
         .header(header(["NEWEST ORDERS", "STATUS"]))
         .block(

@@ -159,6 +159,7 @@ fn a_group_whose_last_member_went_says_how_in_place_of_a_generation() {
     for (services, reason) in [
         (instance(InstanceState::Crashed), Emptied::SessionTimedOut),
         (instance(InstanceState::Away), Emptied::Gone),
+        (instance(InstanceState::Stopping), Emptied::Left),
         (instance(InstanceState::Stopped), Emptied::Left),
         (Vec::new(), Emptied::Gone),
     ] {
