@@ -199,6 +199,17 @@ impl Journal {
         reached.unwrap();
     }
 
+    /// So many different records: what was handled and not committed comes again after a crash.
+    pub(crate) async fn wait_for_keys(&self, count: usize) {
+        let mut watch = self.0.subscribe();
+        let what = format!("handling {count} different records");
+        let all_there = |all: &Vec<Seen>| {
+            let keys: BTreeSet<u32> = all.iter().map(|seen| seen.key).collect();
+            keys.len() >= count
+        };
+        within(&what, watch.wait_for(all_there)).await.unwrap();
+    }
+
     /// Every key exactly once, and each partition's offsets in order.
     pub(crate) fn assert_exactly(&self, keys: std::ops::Range<u32>) {
         let all = self.all();

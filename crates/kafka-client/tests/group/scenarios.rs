@@ -119,10 +119,8 @@ pub(crate) async fn the_last_member_standing_gets_all_when_another_crashes(bed: 
     second.crash().await;
     first.wait_for_partitions(2).await;
     bed.produce(&topic, 2, 100..200).await;
-    journal.wait_for(200).await;
+    journal.wait_for_keys(200).await;
     first.close().await;
-    let keys: std::collections::BTreeSet<_> = journal.all().iter().map(|s| s.key).collect();
-    assert_eq!(keys.len(), 200);
 }
 
 pub(crate) async fn a_topic_that_is_made_later_is_waited_for(bed: &Bed) {
