@@ -87,7 +87,7 @@ fn offsets(group: &GroupSeen, seen: &Seen, known: &[&MemberSeen]) -> (Vec<GroupO
         .partitions_read(group.committed.keys(), |topic| seen.partitions_of(topic));
     let (mut rows, mut all) = (Vec::new(), 0);
     for place in &places {
-        // Never: it was counted.
+        // Never: each was counted by `partitions_of`, in the same look.
         let Some(extent) = seen.partition(place) else {
             continue;
         };
